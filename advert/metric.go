@@ -1,6 +1,11 @@
 package advert
 
-import "time"
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
 
 // A MetricType is the code of a metric on the wire (CATS-BGP v1).
 type MetricType uint8
@@ -24,6 +29,12 @@ const (
 // (draft-ietf-cats-metric-definition section 3).
 type Level uint8
 
+const (
+	L0 Level = 0 // raw, in a unit
+	L1 Level = 1 // one score per category, 0..10, 10 best
+	L2 Level = 2 // one score, 0..10, 10 best
+)
+
 // A Statistic says how a metric's value was condensed over its window.
 type Statistic uint8
 
@@ -46,6 +57,7 @@ const (
 )
 
 // A Metric is one value, in the unit that its type has on the wire.
+// Value is never NaN or infinite when it was decoded.
 type Metric struct {
 	Type      MetricType
 	Level     Level
@@ -85,15 +97,146 @@ type Instance struct {
 	Metrics   []Metric
 }
 
-// Value returns the value of the first metric of a type.
-func (i *Instance) Value(t MetricType) (uint64, bool) {
-	for k := range i.Metrics {
-		if i.Metrics[k].Type == t {
-			return i.Metrics[k].Value, true
-		}
-	}
-	return 0, false
-}
-
 // GeneratedAt is Generated as a time.
 func (i *Instance) GeneratedAt() time.Time { return time.Unix(int64(i.Generated), 0) }
+
+// Equal reports whether i and o say the same, metrics in the same order.
+func (i *Instance) Equal(o *Instance) bool {
+	return i.Service == o.Service && i.ID == o.ID && i.Flags == o.Flags && i.Sequence == o.Sequence &&
+		i.Generated == o.Generated && i.Validity == o.Validity && i.Window == o.Window &&
+		slices.Equal(i.Metrics, o.Metrics)
+}
+
+// Expired reports whether the values are older than the sender vouches for.
+func (i *Instance) Expired(now time.Time) bool {
+	return i.Validity != 0 && now.Sub(i.GeneratedAt()) > time.Duration(i.Validity)*time.Second
+}
+
+// kind is what the wire form knows about a metric type.
+type kind struct {
+	name    string
+	level   Level
+	octets  int     // of an integer when sent; 0: as few as hold it
+	max     float64 // largest value
+	unit    string
+	perUnit float64 // wire value of 1 unit
+}
+
+// kind returns false for types that this version does not know. Private types
+// have no meaning, but are carried.
+func (t MetricType) kind() (kind, bool) {
+	const u16, u32 = math.MaxUint16, math.MaxUint32
+	switch t {
+	case NormFI:
+		return kind{"norm_fi", L2, 1, 10, "", 1}, true
+	case ComputingComb:
+		return kind{"computing_comb", L1, 1, 10, "", 1}, true
+	case CommunicationComb:
+		return kind{"communication_comb", L1, 1, 10, "", 1}, true
+	case ServiceComb:
+		return kind{"service_comb", L1, 1, 10, "", 1}, true
+	case ComposedComb:
+		return kind{"composed_comb", L1, 1, 10, "", 1}, true
+	case ServiceDelay:
+		return kind{"service_delay", L0, 4, u32, "s", 1e6}, true
+	case Utilisation:
+		return kind{"utilisation", L0, 2, u16, "%", 100}, true
+	case InFlight:
+		return kind{"in_flight", L0, 4, u32, "", 1}, true
+	case Capacity:
+		return kind{"capacity", L0, 4, u32, "flows/s", 100}, true
+	case FreeSlots:
+		return kind{"free_slots", L0, 4, u32, "", 1}, true
+	case Slots:
+		return kind{"slots", L0, 4, u32, "", 1}, true
+	case ServiceTime:
+		return kind{"service_time", L0, 4, u32, "s", 1e6}, true
+	}
+	if t >= FirstPrivate {
+		return kind{"", L0, 0, math.Inf(1), "", 1}, true
+	}
+	return kind{}, false
+}
+
+// FirstPrivate is the first metric type that is free for private use. Private
+// metrics are carried, integers in as few octets as hold them.
+const FirstPrivate MetricType = 128
+
+// String returns the name, "private_200" or "metric_99".
+func (t MetricType) String() string {
+	k, _ := t.kind()
+	switch {
+	case k.name != "":
+		return k.name
+	case t >= FirstPrivate:
+		return "private_" + utoa(uint64(t))
+	}
+	return "metric_" + utoa(uint64(t))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (t MetricType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// String returns "L0", "L1" or "L2".
+func (l Level) String() string { return "L" + utoa(uint64(l)) }
+
+// String returns the word of the draft.
+func (s Statistic) String() string {
+	switch s {
+	case StatCurrent:
+		return "cur"
+	case StatMean:
+		return "mean"
+	case StatMax:
+		return "max"
+	case StatMin:
+		return "min"
+	}
+	return "statistic_" + utoa(uint64(s))
+}
+
+const allSources = SourceNominal | SourceMeasured | SourceEstimation | SourceAggregation | SourceNormalization
+
+// Words returns the names of the sources that are true.
+func (s Source) Words() []string {
+	return bitWords(uint8(s), "nominal", "measured", "estimation", "aggregation", "normalization")
+}
+
+const allFlags = Aggregate | Drain | Damped | Anomalous
+
+// Words returns the names of the flags that are set.
+func (f InstanceFlags) Words() []string {
+	return bitWords(uint8(f), "anomalous", "damped", "drain", "aggregate")
+}
+
+func bitWords(bits uint8, names ...string) (words []string) {
+	for k, name := range names {
+		if bits&(1<<k) != 0 {
+			words = append(words, name)
+		}
+	}
+	return words
+}
+
+func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// Number returns the value in the unit that the type has on the wire, whether
+// it is an integer or a float there.
+func (m Metric) Number() float64 {
+	if m.Float {
+		return math.Float64frombits(m.Value)
+	}
+	return float64(m.Value)
+}
+
+// inRange reports whether the value is one that its type can have.
+func (m Metric) inRange(max float64) bool {
+	if !m.Float {
+		return float64(m.Value) <= max
+	}
+	v := math.Float64frombits(m.Value)
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return false
+	}
+	return m.Type >= FirstPrivate || (v >= 0 && v <= max)
+}
