@@ -57,6 +57,9 @@ type Field struct {
 	Value any
 }
 
+// F returns a Field.
+func F(key string, value any) Field { return Field{key, value} }
+
 // Fields are further facts, in the order the writer gave them: it is the order
 // in which they make sense. In JSON they are an object in that order.
 type Fields []Field

@@ -164,7 +164,7 @@ func (r *Ring) Since(id uint64, max int) (events []Event, missed uint64) {
 	return r.since(id, max)
 }
 
-func (r *Ring) since(id uint64, max int) ([]Event, uint64) {
+func (r *Ring) since(id uint64, limit int) ([]Event, uint64) {
 	if id > r.last {
 		id = 0
 	}
@@ -173,7 +173,7 @@ func (r *Ring) since(id uint64, max int) ([]Event, uint64) {
 		missed = oldest - id
 		id = oldest
 	}
-	n := min(r.last-id, uint64(max))
+	n := min(r.last-id, uint64(max(limit, 0)))
 	out := make([]Event, 0, n)
 	for i := id + 1; i <= id+n; i++ {
 		out = append(out, r.ring[(i-1)%uint64(len(r.ring))])
