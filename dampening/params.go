@@ -1,6 +1,11 @@
 package dampening
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
 
 // Params are the rules for one site. The zero value is not usable: start from
 // Domain or Conservative.
@@ -71,4 +76,150 @@ type RFDBudget struct {
 	Mode     RFDMode
 	Suppress float64       // the peer's suppress threshold
 	HalfLife time.Duration // 0: 15 min
+}
+
+// maxDuration is the longest duration Validate accepts.
+const maxDuration = 24 * time.Hour
+
+// refreshJitter spreads refreshes, so that instances said together do not stay
+// together.
+const refreshJitter = 0.10
+
+// Validate reports the first value that makes no sense, by the name it has in
+// the configuration. A Table given such Params keeps working, but its promises
+// are void.
+func (p Params) Validate() error {
+	for _, check := range []func() error{
+		p.validateDurations, p.validateLevels, p.validateRepeats, p.validateBuckets, p.validatePresence,
+	} {
+		if err := check(); err != nil {
+			return fmt.Errorf("dampening: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p Params) validateDurations() error {
+	for _, f := range []struct {
+		name    string
+		d       time.Duration
+		canBe0s bool
+	}{
+		{"smoothing", p.Smoothing, true},
+		{"min_interval", p.MinInterval, true},
+		{"refresh", p.Refresh, false},
+		{"validity", p.Validity, false},
+		{"presence_half_life", p.PresenceHalfLife, false},
+		{"presence_max_suppress", p.PresenceMaxSuppress, false},
+	} {
+		switch {
+		case f.d < 0 || f.d == 0 && !f.canBe0s:
+			return fmt.Errorf("%s %v must be positive", f.name, f.d)
+		case f.d > maxDuration:
+			return fmt.Errorf("%s %v must be at most %v", f.name, f.d, maxDuration)
+		}
+	}
+	return nil
+}
+
+func (p Params) validateLevels() error {
+	switch {
+	case !(p.Delta > 0 && p.Delta <= MaxLevel):
+		return fmt.Errorf("delta %s must be above 0 and at most %d", ratio(p.Delta), MaxLevel)
+	case !(p.Low > 0):
+		return fmt.Errorf("low %s must be above 0", ratio(p.Low))
+	case !(p.High <= MaxLevel):
+		return fmt.Errorf("high %s must be at most %d", ratio(p.High), MaxLevel)
+	case !(p.Low < p.High):
+		return fmt.Errorf("low %s must be below high %s", ratio(p.Low), ratio(p.High))
+	}
+	return nil
+}
+
+func (p Params) validateRepeats() error {
+	switch {
+	case p.MinInterval > p.Refresh:
+		return fmt.Errorf("min_interval %v must be at most refresh %v", p.MinInterval, p.Refresh)
+	case p.Validity < 2*p.Refresh:
+		return fmt.Errorf("validity %v must be at least twice refresh %v", p.Validity, p.Refresh)
+	}
+	return nil
+}
+
+func (p Params) validateBuckets() error {
+	for _, f := range []struct {
+		name     string
+		n, least float64
+	}{
+		{"bucket_per_minute", p.BucketPerMinute, 0},
+		{"bucket_burst", p.BucketBurst, 1},
+		{"session_budget_per_second", p.SessionPerSec, 0},
+		{"create_quota_per_minute", p.CreatePerMinute, 0},
+	} {
+		if !(f.n > 0 && f.n >= f.least && f.n <= math.MaxInt32) {
+			return fmt.Errorf("%s %v must be positive, at least %v", f.name, f.n, f.least)
+		}
+	}
+	// Otherwise the bucket, and not the validity, decides when to repeat.
+	if every := newRate(p.BucketPerMinute, time.Minute, 1).every; every > p.Refresh {
+		return fmt.Errorf("bucket_per_minute %v is one token each %v, slower than refresh %v", p.BucketPerMinute, every, p.Refresh)
+	}
+	return nil
+}
+
+func (p Params) validatePresence() error {
+	if !(p.PresencePenalty >= 0 && p.PresencePenalty <= math.MaxInt32) {
+		return fmt.Errorf("presence_penalty %v must be positive, or 0 for none", p.PresencePenalty)
+	}
+	ceiling := p.presenceCeiling()
+	switch {
+	case !(p.PresenceReuse > 0):
+		return fmt.Errorf("presence_reuse %v must be positive", p.PresenceReuse)
+	case !(p.PresenceSuppress > p.PresenceReuse):
+		return fmt.Errorf("presence_suppress %v must be above presence_reuse %v", p.PresenceSuppress, p.PresenceReuse)
+	case !(p.PresenceSuppress <= ceiling):
+		return fmt.Errorf("presence_suppress %v is never reached: presence_max_suppress %v at presence_half_life %v keeps the penalty below %.0f",
+			p.PresenceSuppress, p.PresenceMaxSuppress, p.PresenceHalfLife, ceiling)
+	}
+	return nil
+}
+
+// presenceCeiling is the penalty that decays to reuse in the longest time
+// allowed.
+func (p Params) presenceCeiling() float64 {
+	return p.PresenceReuse * math.Exp2(float64(p.PresenceMaxSuppress)/float64(p.PresenceHalfLife))
+}
+
+// ratio writes a ratio with at least two decimals: 0.90, 0.955.
+func ratio(f float64) string {
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if t := strconv.FormatFloat(f, 'f', 2, 64); len(t) > len(s) {
+		return t
+	}
+	return s
+}
+
+// rules are Params as the gates use them. What Validate refuses has become
+// something with which the arithmetic at least works.
+type rules struct {
+	Params
+	bucket, session, create rate
+	presenceCeiling         float64
+}
+
+func newRules(p Params) *rules {
+	for _, d := range []*time.Duration{&p.Smoothing, &p.MinInterval, &p.PresenceMaxSuppress} {
+		*d = min(max(*d, 0), maxStep)
+	}
+	for _, d := range []*time.Duration{&p.Refresh, &p.Validity, &p.PresenceHalfLife} {
+		*d = min(max(*d, time.Millisecond), maxStep)
+	}
+	r := &rules{
+		Params:          p,
+		bucket:          newRate(p.BucketPerMinute, time.Minute, p.BucketBurst),
+		session:         newRate(p.SessionPerSec, time.Second, p.SessionPerSec),
+		create:          newRate(p.CreatePerMinute, time.Minute, p.CreatePerMinute),
+		presenceCeiling: p.presenceCeiling(),
+	}
+	return r
 }
