@@ -194,8 +194,12 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, Invalid("push needs service and instance"))
 		return
 	}
-	if len(req.Values) == 0 && req.Up == nil {
-		s.writeError(w, Invalid("push needs values or up"))
+	if len(req.Values) == 0 {
+		s.writeError(w, Invalid("push needs values"))
+		return
+	}
+	if !(req.TTLSeconds >= 0 && req.TTLSeconds <= maxTTL) {
+		s.writeError(w, Invalid("ttl_seconds %v is not within 0..%v", req.TTLSeconds, maxTTL))
 		return
 	}
 	one(s, KindPushResult, func(ctx context.Context) (PushResult, error) {
@@ -263,7 +267,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, NewDocument(KindEvent, s.now(), out...))
 }
 
-const maxEvents = 1 << 20
+const (
+	maxEvents = 1 << 20
+	maxTTL    = 24 * 3600.0 // s; a value older than a day is no measurement
+)
 
 func queryUint(v string, absent uint64) (uint64, error) {
 	if v == "" {
@@ -311,7 +318,7 @@ func (s *Server) authorize(r *http.Request) error {
 	}
 	want, err := s.cfg.Token()
 	if err != nil || want == "" {
-		s.cfg.Log.Error("no usable API token", "err", err)
+		s.cfg.Log.Error().Err(err).Msg("no usable API token")
 		return &Error{CodeUnauthorized, "the agent has no usable token"}
 	}
 	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -330,7 +337,7 @@ func (s *Server) write(w http.ResponseWriter, status int, doc any) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(doc); err != nil {
-		s.cfg.Log.Error("document cannot be encoded", "err", err)
+		s.cfg.Log.Error().Err(err).Msg("document cannot be encoded")
 		buf.Reset()
 		status = http.StatusInternalServerError
 		if err := e.Encode(NewErrorDocument(fmt.Errorf("document cannot be encoded: %w", err))); err != nil {
@@ -352,7 +359,7 @@ func (s *Server) writeError(w http.ResponseWriter, err error) {
 	}
 	doc := NewErrorDocument(err)
 	if doc.Error.Code == CodeInternal {
-		s.cfg.Log.Error("request went wrong", "err", err)
+		s.cfg.Log.Error().Err(err).Msg("request went wrong")
 	}
 	s.write(w, doc.Error.Code.status(), doc)
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -47,7 +48,8 @@ type Config struct {
 	Metrics http.Handler // serves /metrics; nil: none
 	Streams int          // event streams at a time; 0: 64
 
-	Log *slog.Logger // nil: silent
+	Log zerolog.Logger   // zero: silent
+	Now func() time.Time // of generated_at; nil: time.Now
 }
 
 // A Server serves a Backend. It is a task: Run, Ready, String.
@@ -76,11 +78,11 @@ func NewServer(b Backend, cfg Config) *Server {
 	if cfg.Streams == 0 {
 		cfg.Streams = defaultStreams
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	s := &Server{
-		backend: b, cfg: cfg, mux: http.NewServeMux(), now: time.Now,
+		backend: b, cfg: cfg, mux: http.NewServeMux(), now: cfg.Now,
 		ready: make(chan struct{}), heartbeat: 15 * time.Second, patience: writeTimeout,
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -117,7 +119,7 @@ func (s *Server) Run(ctx context.Context) error {
 		servers = append(servers, &http.Server{
 			Handler: h, ReadHeaderTimeout: readTimeout / 2, ReadTimeout: readTimeout,
 			WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-			ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
+			ErrorLog: log.New(s.cfg.Log.With().Str("level", "warn").Logger(), "", 0),
 		})
 	}
 	closeAll := func() {

@@ -195,7 +195,7 @@ func TestEveryDocumentSurvivesTheWay(t *testing.T) {
 	if err != nil || d.Items[0].Scope != "instance" || !d.Items[0].DeadlineAt.Equal(apitest.Now.Add(90*time.Second)) {
 		t.Errorf("drain: %+v, %v", d, err)
 	}
-	push := api.PushRequest{Service: "video", Instance: "10.0.2.11", Values: map[string]float64{"utilisation": 0.4}, Up: new(true)}
+	push := api.PushRequest{Service: "video", Instance: "10.0.2.11", Values: map[string]float64{"utilisation": 0.4}, TTLSeconds: 5}
 	if err := c.Push(ctx, push); err != nil || cmp.Diff([]api.PushRequest{push}, b.Pushes) != "" {
 		t.Errorf("push: %+v, %v", b.Pushes, err)
 	}
@@ -259,6 +259,7 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"push nothing", "POST", api.PathPush, `{"service":"video","instance":"10.0.2.11"}`, 400, api.CodeInvalid},
 		{"push to nobody", "POST", api.PathPush, `{"values":{"utilisation":1}}`, 400, api.CodeInvalid},
 		{"push what is no number", "POST", api.PathPush, `{"service":"v","instance":"i","values":{"u":"1"}}`, 400, api.CodeInvalid},
+		{"push for ever", "POST", api.PathPush, `{"service":"v","instance":"i","values":{"u":1},"ttl_seconds":1e9}`, 400, api.CodeInvalid},
 		{"too much", "POST", api.PathPush, `{"service":"` + strings.Repeat("x", 70000) + `"}`, 413, api.CodeTooLarge},
 	}
 	for _, tt := range tests {

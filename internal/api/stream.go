@@ -135,7 +135,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, filter Filter) {
 			}
 			data, err := json.Marshal(e)
 			if err != nil {
-				s.cfg.Log.Error("event cannot be encoded", "name", string(e.Name), "err", err)
+				s.cfg.Log.Error().Str("name", string(e.Name)).Err(err).Msg("event cannot be encoded")
 				continue
 			}
 			fmt.Fprintf(&b, "id: %d\ndata: %s\n\n", e.ID, data)

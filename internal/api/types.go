@@ -31,6 +31,9 @@ const (
 	KindDecoded      Kind = "Decoded"
 	KindMetric       Kind = "Metric"
 	KindHealth       Kind = "Health"
+	KindProblem      Kind = "Problem"
+	KindChange       Kind = "Change"
+	KindVersion      Kind = "Version"
 	KindError        Kind = "Error"
 )
 
@@ -657,13 +660,15 @@ type DrainAffected struct {
 	Open    *float64 `json:"open,omitempty"`
 }
 
-// PushRequest delivers values for a source of type "push".
+// PushRequest delivers values for a source of type "push". They are good for
+// TTLSeconds, 0 meaning the source's stale_after: a pusher that dies must not
+// be believed for ever.
 type PushRequest struct {
-	Service  string             `json:"service"`          // name or CS-ID
-	Instance string             `json:"instance"`         // CSCI-ID
-	Source   string             `json:"source,omitempty"` // name; empty if there is one push source
-	Values   map[string]float64 `json:"values"`
-	Up       *bool              `json:"up,omitempty"` // also says whether the instance is available
+	Service    string             `json:"service"`          // name or CS-ID
+	Instance   string             `json:"instance"`         // CSCI-ID
+	Source     string             `json:"source,omitempty"` // name; empty if there is one push source
+	Values     map[string]float64 `json:"values"`
+	TTLSeconds float64            `json:"ttl_seconds,omitempty"`
 }
 
 // PushResult acknowledges a PushRequest.
@@ -684,6 +689,7 @@ type Decoded struct {
 	SitePreference   *uint32               `json:"site_preference,omitempty"`
 	SiteID           *uint16               `json:"site_id,omitempty"`
 	SiteAvailability *int                  `json:"site_availability_percent,omitempty"`
+	Site             List[DecodedSite]     `json:"site"` // all that is said of the site, in words
 	Instances        List[DecodedInstance] `json:"instances"`
 	Auth             *DecodedAuth          `json:"auth,omitempty"`
 	TLVs             List[DecodedTLV]      `json:"tlvs"`     // all, in order, as on the wire
@@ -698,6 +704,12 @@ type DecodedProfile struct {
 	Profile      uint16 `json:"normalization_profile"`
 	Domain       uint32 `json:"domain"`
 	ReservedBits string `json:"reserved_flags,omitempty"`
+}
+
+// DecodedSite is one fact about the site.
+type DecodedSite struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 // DecodedInstance is an Instance TLV.
