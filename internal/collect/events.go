@@ -19,6 +19,10 @@ type SourceEvent struct {
 	Values map[string]float64
 	Err    error // nil: the source answered, and all it said was plausible
 
+	// Down is why the instance is down, where the source says just that (exec
+	// without values); "": it does not say so.
+	Down string
+
 	// Valid is how long the values are good for if nothing else comes, where
 	// the source says so itself (push); 0: the source's StaleAfter.
 	Valid time.Duration
