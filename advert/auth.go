@@ -34,28 +34,16 @@ type Key struct {
 	id        uint32
 	algorithm Algorithm
 
-	// material is behind a pointer because fmt, when it prints a struct that
-	// has a Key in an unexported field, prints fields without asking Format. A
-	// pointer it prints as an address.
-	material *material
-}
-
-type material struct {
-	secret  []byte             // HMAC
-	private ed25519.PrivateKey // nil: verify only
-	public  ed25519.PublicKey
+	// The secrets are closed over, not fields: fmt, when it prints a struct that
+	// has a Key in an unexported field, does not ask Format but goes for the
+	// fields. Of a func it prints the address.
+	sign   func(context, octets []byte) []byte // nil: verify only
+	verify func(context, octets, signature []byte) bool
 }
 
 // MinHMACKeyLen is the fewest octets of an HMAC key: no shorter than the
 // signature it makes.
 const MinHMACKeyLen = 16
-
-func newKey(id uint32, a Algorithm, m material) (*Key, error) {
-	if id == 0 {
-		return nil, fmt.Errorf("advert: %s key: id 0 means no key", a)
-	}
-	return &Key{id: id, algorithm: a, material: &m}, nil
-}
 
 // NewHMACKey returns a key for HMACSHA256 of at least MinHMACKeyLen octets.
 // Whoever can verify with it can also sign.
@@ -63,7 +51,16 @@ func NewHMACKey(id uint32, secret []byte) (*Key, error) {
 	if len(secret) < MinHMACKeyLen {
 		return nil, fmt.Errorf("advert: key %d: %d octets, an HMAC key needs %d", id, len(secret), MinHMACKeyLen)
 	}
-	return newKey(id, HMACSHA256, material{secret: slices.Clone(secret)})
+	secret = slices.Clone(secret)
+	mac := func(context, octets []byte) []byte {
+		h := hmac.New(sha256.New, secret)
+		h.Write(context)
+		h.Write(octets)
+		return h.Sum(nil)[:HMACSHA256.signatureLen()]
+	}
+	return newKey(Key{id: id, algorithm: HMACSHA256, sign: mac, verify: func(context, octets, signature []byte) bool {
+		return hmac.Equal(signature, mac(context, octets))
+	}})
 }
 
 // NewEd25519Key returns the key of a 32-octet seed (RFC 8032 section 5.1.5),
@@ -73,7 +70,14 @@ func NewEd25519Key(id uint32, seed []byte) (*Key, error) {
 		return nil, fmt.Errorf("advert: key %d: %d octets, an Ed25519 seed has %d", id, len(seed), ed25519.SeedSize)
 	}
 	private := ed25519.NewKeyFromSeed(seed)
-	return newKey(id, Ed25519, material{private: private, public: private.Public().(ed25519.PublicKey)})
+	k, err := NewEd25519PublicKey(id, private[ed25519.SeedSize:])
+	if err != nil {
+		return nil, err
+	}
+	k.sign = func(context, octets []byte) []byte {
+		return ed25519.Sign(private, append(context, octets...))
+	}
+	return k, nil
 }
 
 // NewEd25519PublicKey returns a key that can only verify.
@@ -81,7 +85,17 @@ func NewEd25519PublicKey(id uint32, public []byte) (*Key, error) {
 	if len(public) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("advert: key %d: %d octets, an Ed25519 public key has %d", id, len(public), ed25519.PublicKeySize)
 	}
-	return newKey(id, Ed25519, material{public: slices.Clone(public)})
+	public = slices.Clone(public)
+	return newKey(Key{id: id, algorithm: Ed25519, verify: func(context, octets, signature []byte) bool {
+		return ed25519.Verify(public, append(context, octets...), signature)
+	}})
+}
+
+func newKey(k Key) (*Key, error) {
+	if k.id == 0 {
+		return nil, fmt.Errorf("advert: %s key: id 0 means no key", k.algorithm)
+	}
+	return &k, nil
 }
 
 // ID returns the key id, never 0.
@@ -91,9 +105,7 @@ func (k Key) ID() uint32 { return k.id }
 func (k Key) Algorithm() Algorithm { return k.algorithm }
 
 // CanSign reports whether the key has a secret.
-func (k Key) CanSign() bool {
-	return k.material != nil && (k.algorithm == HMACSHA256 || k.material.private != nil)
-}
+func (k Key) CanSign() bool { return k.sign != nil }
 
 // ValidAt reports whether now is between NotBefore and NotAfter.
 func (k Key) ValidAt(now time.Time) bool {
@@ -148,17 +160,7 @@ func (k *Key) Sign(value []byte, prefix netip.Prefix) ([]byte, error) {
 	if err != nil {
 		return value, fmt.Errorf("advert: sign with %s: %w", k, err)
 	}
-	if k.algorithm == HMACSHA256 {
-		return append(signed, k.mac(context, signed)...), nil
-	}
-	return append(signed, ed25519.Sign(k.material.private, append(context, signed...))...), nil
-}
-
-func (k *Key) mac(context, octets []byte) []byte {
-	h := hmac.New(sha256.New, k.material.secret)
-	h.Write(context)
-	h.Write(octets)
-	return h.Sum(nil)[:HMACSHA256.signatureLen()]
+	return append(signed, k.sign(context, signed)...), nil
 }
 
 // signatureContext returns what is signed before the octets of the attribute
@@ -214,7 +216,7 @@ func NewKeyring(keys ...*Key) (*Keyring, error) {
 	r := &Keyring{make(map[uint32]*Key, len(keys))}
 	for _, k := range keys {
 		switch {
-		case k == nil || k.material == nil:
+		case k == nil || k.verify == nil:
 			return nil, errors.New("advert: keyring: empty key")
 		case r.keys[k.id] != nil:
 			return nil, fmt.Errorf("advert: keyring: two keys with id %d", k.id)
@@ -280,13 +282,7 @@ func (r *Keyring) Verify(value []byte, prefix netip.Prefix, now time.Time) (keyI
 	if err != nil {
 		return keyID, err
 	}
-	ok := false
-	if k.algorithm == HMACSHA256 {
-		ok = hmac.Equal(signature, k.mac(context, signed))
-	} else {
-		ok = ed25519.Verify(k.material.public, append(context, signed...), signature)
-	}
-	if !ok {
+	if !k.verify(context, signed, signature) {
 		return keyID, fmt.Errorf("%w: key %d", ErrBadSignature, keyID)
 	}
 	return keyID, nil

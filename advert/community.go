@@ -105,11 +105,8 @@ func AppendCommunities(dst []LargeCommunity, asn uint32, i *Instance, index Comm
 // The Instances have Validity 0 and Window 0, and at most the metrics NormFI and
 // Utilisation.
 func DecodeCommunities(cs []LargeCommunity, asn uint32, route netip.Prefix, services func(index uint32) (CSID, bool)) (found []Instance, unusable int) {
-	type heard struct {
-		id CSCIID
-		summary
-	}
 	var instances []heard
+	seen := map[heard]bool{}
 	named := false
 	for _, c := range cs {
 		if c.Global != asn {
@@ -122,7 +119,8 @@ func DecodeCommunities(cs []LargeCommunity, asn uint32, route netip.Prefix, serv
 				unusable++
 				continue
 			}
-			if h := (heard{id, summaryFrom(c.Local1)}); !slices.Contains(instances, h) {
+			if h := (heard{id, summaryFrom(c.Local1)}); !seen[h] {
+				seen[h] = true
 				instances = append(instances, h)
 			}
 		case communityService4, communityServiceN:
@@ -131,7 +129,7 @@ func DecodeCommunities(cs []LargeCommunity, asn uint32, route netip.Prefix, serv
 	}
 	if !named {
 		for _, h := range instances {
-			found = append(found, h.instance(h.id, CSID{}))
+			found = append(found, h.instance(CSID{}))
 		}
 	}
 	for _, c := range cs {
@@ -141,30 +139,26 @@ func DecodeCommunities(cs []LargeCommunity, asn uint32, route netip.Prefix, serv
 		}
 		// The instance that says the same. If there are two, nobody knows which
 		// was meant; the sender must not have done that.
-		var match []heard
-		for _, h := range instances {
-			if h.link() == c.Local1>>8&0xffff {
-				match = append(match, h)
+		matches, at := 0, 0
+		for k := range instances {
+			if instances[k].link() == c.Local1>>8&0xffff {
+				matches++
+				at = k
 			}
 		}
 		service, ok := communityService(c, services)
-		if len(match) != 1 || !ok {
+		if matches != 1 || !ok {
 			unusable++
 			continue
 		}
-		if i := match[0].instance(match[0].id, service); !containsInstance(found, &i) {
-			found = append(found, i)
-		}
+		found = append(found, instances[at].instance(service))
 	}
 	slices.SortFunc(found, func(x, y Instance) int {
 		return cmp.Or(x.Service.Compare(y.Service), x.ID.Compare(y.ID),
 			cmp.Compare(summaryOf(&x).local1(), summaryOf(&y).local1()))
 	})
+	found = slices.CompactFunc(found, func(x, y Instance) bool { return x.Equal(&y) })
 	return found, unusable
-}
-
-func containsInstance(s []Instance, i *Instance) bool {
-	return slices.ContainsFunc(s, func(o Instance) bool { return o.Equal(i) })
 }
 
 func communityID(c LargeCommunity, route netip.Prefix) (CSCIID, bool) {
@@ -222,6 +216,12 @@ func summaryFrom(local1 uint32) summary {
 	return s
 }
 
+// A heard is an instance as C-mode names it.
+type heard struct {
+	id CSCIID
+	summary
+}
+
 // local1 is the lower part of the Local1 of an instance.
 func (s summary) local1() uint32 {
 	return uint32(s.flags)<<16 | uint32(s.score)<<8 | uint32(s.load)
@@ -232,8 +232,8 @@ func (s summary) link() uint32 {
 	return uint32(s.flags)<<12 | uint32(min(s.score, score4Unknown))<<8 | uint32(s.load)
 }
 
-func (s summary) instance(id CSCIID, service CSID) Instance {
-	i := Instance{Service: service, ID: id, Flags: s.flags}
+func (s heard) instance(service CSID) Instance {
+	i := Instance{Service: service, ID: s.id, Flags: s.flags}
 	if s.score != scoreUnknown {
 		i.SetUint(NormFI, L2, StatCurrent, 0, uint64(s.score))
 	}

@@ -162,7 +162,7 @@ func (i *Ignored) sentences() (lines []string) {
 			lines = append(lines, fmt.Sprintf("%d ", n)+fmt.Sprintf(format, args...))
 		}
 	}
-	add(i.UnknownTLVs, "unknown, the first: %s", tlvName(i.FirstUnknownTLV))
+	add(i.UnknownTLVs, "unknown sub-TLVs, the first is %s", tlvName(i.FirstUnknownTLV))
 	add(i.UnknownInstances, "instances with an unknown kind of identifier")
 	add(i.DuplicateTLVs, "site values given again")
 	add(i.SiteValues, "site values out of range")

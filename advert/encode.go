@@ -236,11 +236,10 @@ func (m Metric) octets() int {
 		}
 		return 8
 	}
-	if m.Type < FirstPrivate {
-		k, _ := m.Type.kind()
-		return k.octets
-	}
+	k, _ := m.Type.kind()
 	switch {
+	case k.octets != 0:
+		return k.octets
 	case m.Value <= math.MaxUint8:
 		return 1
 	case m.Value <= math.MaxUint16:

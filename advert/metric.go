@@ -122,40 +122,31 @@ type kind struct {
 	perUnit float64 // wire value of 1 unit
 }
 
-// kind returns false for types that this version does not know. Private types
-// have no meaning, but are carried.
-func (t MetricType) kind() (kind, bool) {
-	const u16, u32 = math.MaxUint16, math.MaxUint32
-	switch t {
-	case NormFI:
-		return kind{"norm_fi", L2, 1, 10, "", 1}, true
-	case ComputingComb:
-		return kind{"computing_comb", L1, 1, 10, "", 1}, true
-	case CommunicationComb:
-		return kind{"communication_comb", L1, 1, 10, "", 1}, true
-	case ServiceComb:
-		return kind{"service_comb", L1, 1, 10, "", 1}, true
-	case ComposedComb:
-		return kind{"composed_comb", L1, 1, 10, "", 1}, true
-	case ServiceDelay:
-		return kind{"service_delay", L0, 4, u32, "s", 1e6}, true
-	case Utilisation:
-		return kind{"utilisation", L0, 2, u16, "%", 100}, true
-	case InFlight:
-		return kind{"in_flight", L0, 4, u32, "", 1}, true
-	case Capacity:
-		return kind{"capacity", L0, 4, u32, "flows/s", 100}, true
-	case FreeSlots:
-		return kind{"free_slots", L0, 4, u32, "", 1}, true
-	case Slots:
-		return kind{"slots", L0, 4, u32, "", 1}, true
-	case ServiceTime:
-		return kind{"service_time", L0, 4, u32, "s", 1e6}, true
-	}
+var kinds = [FirstPrivate]kind{
+	NormFI:            {"norm_fi", L2, 1, 10, "", 1},
+	ComputingComb:     {"computing_comb", L1, 1, 10, "", 1},
+	CommunicationComb: {"communication_comb", L1, 1, 10, "", 1},
+	ServiceComb:       {"service_comb", L1, 1, 10, "", 1},
+	ComposedComb:      {"composed_comb", L1, 1, 10, "", 1},
+	ServiceDelay:      {"service_delay", L0, 4, math.MaxUint32, "s", 1e6},
+	Utilisation:       {"utilisation", L0, 2, math.MaxUint16, "%", 100},
+	InFlight:          {"in_flight", L0, 4, math.MaxUint32, "", 1},
+	Capacity:          {"capacity", L0, 4, math.MaxUint32, "flows/s", 100},
+	FreeSlots:         {"free_slots", L0, 4, math.MaxUint32, "", 1},
+	Slots:             {"slots", L0, 4, math.MaxUint32, "", 1},
+	ServiceTime:       {"service_time", L0, 4, math.MaxUint32, "s", 1e6},
+}
+
+// Private types have no meaning, but are carried.
+var privateKind = kind{max: math.Inf(1), perUnit: 1}
+
+// kind returns false for types that this version does not know.
+func (t MetricType) kind() (k *kind, known bool) {
 	if t >= FirstPrivate {
-		return kind{"", L0, 0, math.Inf(1), "", 1}, true
+		return &privateKind, true
 	}
-	return kind{}, false
+	k = &kinds[t]
+	return k, k.name != ""
 }
 
 // FirstPrivate is the first metric type that is free for private use. Private
