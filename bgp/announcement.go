@@ -39,8 +39,9 @@ type Announcement struct {
 	Prefix netip.Prefix // IPv4 or IPv6 unicast; host bits are cleared
 
 	// NextHop is of the same family as Prefix. The zero value stands for our own
-	// address of each session, which only makes sense if the session runs over the
-	// family of Prefix: set it for IPv6 routes that go over IPv4 sessions.
+	// address of each session. Set it for IPv6 routes that go over IPv4 sessions:
+	// GoBGP would say the IPv4 address in its IPv4-mapped form (::ffff:192.0.2.1),
+	// which not every router takes for a next hop.
 	NextHop netip.Addr
 
 	Attribute     []byte // value of the CATS attribute; nil: none

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/osrg/gobgp/v4/api"
@@ -27,6 +28,7 @@ type plane struct {
 	timings metrics.FSMTimingsCollector
 	grpc    *grpcSocket // nil: none
 	unwatch context.CancelFunc
+	mute    atomic.Bool // GoBGP's log
 
 	reflecting bool // owned by whoever holds Speaker.mu
 
@@ -47,7 +49,7 @@ func startPlane(ctx context.Context, kind carriage, cfg *Config, listening bool,
 		p.code = EdgeMetadataType
 	}
 	opts := []server.ServerOption{
-		server.LoggerOption(newLogger(p.log), nil),
+		server.LoggerOption(newLogger(p.log, &p.mute), nil),
 		server.TimingHookOption(p.timings),
 	}
 	if listening && cfg.GRPCSocket != "" {
@@ -78,7 +80,8 @@ func startPlane(ctx context.Context, kind carriage, cfg *Config, listening bool,
 }
 
 func (p *plane) start(ctx context.Context, global *api.Global) error {
-	if err := p.server.StartBgp(ctx, &api.StartBgpRequest{Global: global}); err != nil {
+	start := func() error { return p.server.StartBgp(ctx, &api.StartBgpRequest{Global: global}) }
+	if err := startAlone(p.server, start); err != nil {
 		return fmt.Errorf("bgp: start %v plane: %w", p.kind, err)
 	}
 	if err := p.addLocalOnlyPolicy(ctx); err != nil {
@@ -295,7 +298,9 @@ func (p *plane) stop(ctx context.Context, graceful bool, peers []Peer) error {
 		if err != nil {
 			p.log.Warn().Err(err).Msg("bgp: stop")
 		}
-		p.server.Stop() // what StopBgp leaves: BFD and gRPC
+		p.mute.Store(true) // Stop would complain that it has stopped
+		p.server.Stop()    // what StopBgp leaves: BFD and gRPC
+		stopped(p.server)
 	}()
 	defer func() {
 		if p.grpc != nil {

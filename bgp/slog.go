@@ -4,16 +4,21 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 )
 
 // newLogger is a logger for GoBGP that writes to log. What GoBGP calls info is
 // the life of sessions that we log ourselves, so it comes out one level lower.
-func newLogger(log zerolog.Logger) *slog.Logger { return slog.New(slogHandler{log: log}) }
+// Once mute is true nothing is written.
+func newLogger(log zerolog.Logger, mute *atomic.Bool) *slog.Logger {
+	return slog.New(slogHandler{log: log, mute: mute})
+}
 
 type slogHandler struct {
 	log   zerolog.Logger
+	mute  *atomic.Bool
 	attrs []slog.Attr
 	group string // prefix of keys, with a dot
 }
@@ -33,7 +38,7 @@ func zerologLevel(l slog.Level) zerolog.Level {
 
 func (h slogHandler) Enabled(_ context.Context, l slog.Level) bool {
 	level := zerologLevel(l)
-	return level >= h.log.GetLevel() && level >= zerolog.GlobalLevel()
+	return level >= h.log.GetLevel() && level >= zerolog.GlobalLevel() && !h.mute.Load()
 }
 
 func (h slogHandler) Handle(_ context.Context, r slog.Record) error {

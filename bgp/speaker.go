@@ -47,7 +47,7 @@ func New(cfg Config, log zerolog.Logger) (*Speaker, error) {
 	}
 	need, _ := cfg.planes()
 	if need.has(carryEdge) {
-		if err := enableEdgeMetadata(); err != nil {
+		if err := world.enableEdgeMetadata(); err != nil {
 			return nil, err
 		}
 	}
@@ -264,7 +264,7 @@ func (s *Speaker) Reconfigure(cfg Config) (Changes, error) {
 		}
 	}
 	if need.has(carryEdge) {
-		if err := enableEdgeMetadata(); err != nil {
+		if err := world.enableEdgeMetadata(); err != nil {
 			return Changes{}, &RestartError{Settings: []string{"edge metadata"}}
 		}
 	}

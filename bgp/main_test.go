@@ -1,0 +1,20 @@
+package bgp
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	// Before any speaker of this process runs, as some tests need it.
+	if err := world.enableEdgeMetadata(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	// GoBGP v4.8.0 closes the send queue of an ended session but does not wait
+	// until it is empty; if something was left in it, its goroutine stays.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer"))
+}
