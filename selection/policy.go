@@ -1,6 +1,9 @@
 package selection
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Kind names a selection policy.
 type Kind string
@@ -60,4 +63,56 @@ func (p Policy) Warning() string {
 			"it herds and oscillates at every update rate; use balanced unless you are comparing"
 	}
 	return ""
+}
+
+// checked returns the policy with every field in its range; what is not becomes
+// the default, or the nearest value that works.
+func (p Policy) checked() Policy {
+	d := Default()
+	switch p.Kind {
+	case Balanced, Nearest, LeastCost, Weighted, Lexicographic, Static:
+	default:
+		p.Kind = Balanced
+	}
+	p.Sites = slices.Clone(p.Sites)
+	within := func(v *float64, lo, hi, def float64) {
+		if !(*v >= 0) {
+			*v = def
+		}
+		*v = min(max(*v, lo), hi)
+	}
+	if p.Gain == 0 {
+		p.Gain = d.Gain
+	}
+	if p.Eta == 0 {
+		p.Eta = d.Eta
+	}
+	within(&p.Gain, 1e-3, 1, d.Gain)
+	within(&p.Omega, 1e-3, 1e3, d.Omega)
+	within(&p.Penalty, 0, 1e6, d.Penalty)
+	within(&p.Eta, 0.1, kneeLoad, d.Eta)
+	within(&p.MinShare, 0, 0.1, d.MinShare)
+	if p.Draws <= 0 {
+		p.Draws = d.Draws
+	}
+	p.Draws = min(p.Draws, maxDraws)
+	if p.DefaultSlots <= 0 {
+		p.DefaultSlots = d.DefaultSlots
+	}
+	positive := func(v *time.Duration, def time.Duration) {
+		if *v <= 0 {
+			*v = def
+		}
+		*v = min(*v, maxSpan)
+	}
+	positive(&p.RateWindow, d.RateWindow)
+	positive(&p.DefaultServiceTime, d.DefaultServiceTime)
+	for _, v := range []*time.Duration{&p.MaxDelay, &p.Tick, &p.NewInstanceHold, &p.StaleAfter, &p.OutAfter} {
+		*v = min(max(*v, 0), maxSpan)
+	}
+	if p.Tick > 0 {
+		p.Tick = max(p.Tick, 10*time.Millisecond)
+	}
+	p.MinScore = min(max(p.MinScore, 0), 10)
+	return p
 }
