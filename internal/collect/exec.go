@@ -22,7 +22,7 @@ const (
 
 // A command is a program that is run for each reading. It is run directly, not
 // by a shell, in a process group of its own that is killed as a whole when the
-// timeout passes. Standard input is empty. Of our environment it gets PATH,
+// timeout passes; what it leaves behind when it ends by itself is left alone. Standard input is empty. Of our environment it gets PATH,
 // HOME, LANG, TZ and TMPDIR, and besides
 //
 //	CATSBGP_SERVICE   the service's name
@@ -66,12 +66,11 @@ func newCommand(inst Instance, c Source) (func(context.Context) (answer, error),
 }
 
 func (m *command) ask(ctx context.Context) (answer, error) {
-	var stdout bytes.Buffer
-	stderr := &firstLine{}
+	stdout, stderr := &limitedBuffer{limit: m.maxBody}, &firstLine{}
 	cmd := exec.CommandContext(ctx, m.argv[0], m.argv[1:]...)
 	cmd.Env, cmd.Stderr, cmd.WaitDelay = m.env, stderr, waitDelay
 	if !m.life {
-		cmd.Stdout = &limitedBuffer{b: &stdout, limit: m.maxBody}
+		cmd.Stdout = stdout
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
@@ -92,8 +91,14 @@ func (m *command) ask(ctx context.Context) (answer, error) {
 		if m.life {
 			return answer{}, nil
 		}
-		f, err := parseOutput(stdout.Bytes())
+		f, err := parseOutput(stdout.b.Bytes())
 		return answer{reading: f}, err
+	}
+	switch {
+	case stdout.err != nil:
+		return answer{}, stdout.err // which may have killed it
+	case errors.Is(err, exec.ErrWaitDelay):
+		return answer{}, errors.New("it ended, but left a process behind that keeps its output open")
 	}
 	why := err.Error()
 	if line := stderr.String(); line != "" {
@@ -101,9 +106,9 @@ func (m *command) ask(ctx context.Context) (answer, error) {
 	}
 	_, exited := errors.AsType[*exec.ExitError](err)
 	switch {
-	case m.life && ctx.Err() != nil:
+	case m.life && ctx.Err() == context.DeadlineExceeded:
 		return answer{down: fmt.Sprintf("%s did not end within %v", m.argv[0], m.timeout)}, nil
-	case m.life && exited:
+	case m.life && exited && ctx.Err() == nil:
 		return answer{down: why}, nil
 	}
 	return answer{}, errors.New(why)
@@ -187,13 +192,15 @@ func (f *firstLine) String() string {
 // A limitedBuffer fails once more than the limit is written, which ends the
 // pipe that the writer writes to.
 type limitedBuffer struct {
-	b     *bytes.Buffer
+	b     bytes.Buffer
 	limit int64
+	err   error // once it is too much
 }
 
 func (l *limitedBuffer) Write(p []byte) (int, error) {
 	if int64(l.b.Len()+len(p)) > l.limit {
-		return 0, fmt.Errorf("output is larger than %d octets", l.limit)
+		l.err = fmt.Errorf("output is larger than %d octets", l.limit)
+		return 0, l.err
 	}
 	return l.b.Write(p)
 }

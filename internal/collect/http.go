@@ -33,7 +33,7 @@ func newFetcher(c Source, headers map[string]string) (*fetcher, error) {
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("url %q: %w", c.URL, errors.Unwrap(err))
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf("url %q: want http://host or https://host", c.URL)
 	}
