@@ -111,7 +111,7 @@ func (p Policy) checked() Policy {
 		*v = min(max(*v, 0), maxSpan)
 	}
 	if p.Tick > 0 {
-		p.Tick = max(p.Tick, 10*time.Millisecond)
+		p.Tick = min(max(p.Tick, 10*time.Millisecond), time.Hour)
 	}
 	p.MinScore = min(max(p.MinScore, 0), 10)
 	return p

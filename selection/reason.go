@@ -67,7 +67,7 @@ const (
 
 var rungs = [...]struct{ name, reason string }{
 	RungFresh:      {"fresh", "instances with metrics in their validity"},
-	RungAged:       {"aged", "no usable instance has metrics in their validity; they count as loaded to 90 % at least"},
+	RungAged:       {"aged", "no usable instance has metrics that are fresh and trusted; they count as loaded to 90 % at least"},
 	RungAggregates: {"aggregates", "no usable instance; sites as a whole"},
 	RungMeasured:   {"measured", "no usable metrics; the nearest site by round trip"},
 	RungAnycast:    {"anycast", "no usable candidate; packets follow the anycast route"},
