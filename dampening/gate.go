@@ -239,7 +239,9 @@ func (t *Table) settle(g *gate) {
 // wait puts the gate where it will be found when its plan can go on: in a
 // queue for what is shared, or among the timers.
 func (t *Table) wait(g *gate) {
-	ready := g.plan.reason != NoReason && g.plan.held == NoReason
+	// Once in an Advance is enough. Rules that contradict themselves (Low above
+	// High) could go on for ever.
+	ready := g.plan.reason != NoReason && g.plan.held == NoReason && g.spoke == NoReason
 	q := &t.ready
 	if g.plan.reason == SaidFirst {
 		q = &t.creates
@@ -282,6 +284,8 @@ const never = instant(math.MaxInt64)
 func (t *Table) arm(g *gate) {
 	due := never
 	switch {
+	case g.plan.reason != NoReason && g.plan.held == NoReason && g.spoke != NoReason:
+		due = t.now() + time.Millisecond
 	case g.plan.reason == NoReason && g.said.present():
 		due = g.said.refreshAt(t.refresh, g.jitter)
 	case g.plan.reason.metric():
