@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,8 +34,13 @@ type field struct {
 	id       string   // arrays of tables: the field that names an element
 }
 
+var fieldCache sync.Map // of reflect.Type: []field, which never change
+
 // fieldsOf returns the keys of a raw struct.
 func fieldsOf(t reflect.Type) []field {
+	if fs, ok := fieldCache.Load(t); ok {
+		return fs.([]field)
+	}
 	var fs []field
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag
@@ -50,6 +56,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		fs = append(fs, f)
 	}
+	fieldCache.Store(t, fs)
 	return fs
 }
 
@@ -58,12 +65,13 @@ type binder struct {
 	*index
 	file     string
 	problems Problems
-	failed   map[string]bool // paths with an error of their own
-	fields   map[reflect.Type][]field
+	unusable map[string]bool // paths whose value could not be read; they hold a default
+	failed   map[string]bool // paths with an error of whichever kind
+	bound    bool            // the tree is read; what fails from now on is usable
 }
 
 func newBinder(file string, ix *index) *binder {
-	return &binder{index: ix, file: file, failed: map[string]bool{}, fields: map[reflect.Type][]field{}}
+	return &binder{index: ix, file: file, unusable: map[string]bool{}, failed: map[string]bool{}}
 }
 
 func (b *binder) report(at place, sev Severity, path, hint, message string) {
@@ -75,32 +83,60 @@ func (b *binder) report(at place, sev Severity, path, hint, message string) {
 
 // fail reports a wrong value.
 func (b *binder) fail(path, hint, format string, args ...any) {
-	b.failed[path] = true
-	b.report(b.value(path), Error, path, hint, fmt.Sprintf(format, args...))
+	b.failAt(b.value(path), path, hint, fmt.Sprintf(format, args...))
 }
 
 // failKey reports a key that should not, or should, be there.
 func (b *binder) failKey(path, hint, format string, args ...any) {
-	b.failed[path] = true
-	b.report(b.key(path), Error, path, hint, fmt.Sprintf(format, args...))
+	b.failAt(b.key(path), path, hint, fmt.Sprintf(format, args...))
+}
+
+// conflict reports that values contradict each other, at the first that the
+// file sets.
+func (b *binder) conflict(paths []string, hint, format string, args ...any) {
+	if !slices.ContainsFunc(paths, func(p string) bool { return marked(b.unusable, p) }) {
+		b.fail(b.first(paths...), hint, format, args...)
+	}
+}
+
+// first returns the first of the paths that the file sets, or the first.
+func (b *binder) first(paths ...string) string {
+	return paths[max(0, slices.IndexFunc(paths, b.has))]
 }
 
 // warn reports a value that is unlikely to be what was meant.
 func (b *binder) warn(path, hint, format string, args ...any) {
-	b.report(b.value(path), Warning, path, hint, fmt.Sprintf(format, args...))
+	if !marked(b.unusable, path) {
+		b.report(b.value(path), Warning, path, hint, fmt.Sprintf(format, args...))
+	}
+}
+
+// failAt reports an error, unless it only follows from one reported before.
+func (b *binder) failAt(at place, path, hint, message string) {
+	if b.bound && marked(b.unusable, path) {
+		return
+	}
+	b.failed[path] = true
+	if !b.bound {
+		b.unusable[path] = true
+	}
+	b.report(at, Error, path, hint, message)
 }
 
 // good reports whether all paths are free of errors, so that it makes sense to
 // compare their values.
 func (b *binder) good(paths ...string) bool {
-	return !slices.ContainsFunc(paths, func(p string) bool { return b.failed[p] })
+	return !slices.ContainsFunc(paths, func(p string) bool { return marked(b.failed, p) })
 }
 
-func (b *binder) fieldsOf(t reflect.Type) []field {
-	if _, ok := b.fields[t]; !ok {
-		b.fields[t] = fieldsOf(t)
+// marked reports whether a path, or what it is part of, is in a set.
+func marked(set map[string]bool, path string) bool {
+	for ; path != ""; path = parentPath(path) {
+		if set[path] {
+			return true
+		}
 	}
-	return b.fields[t]
+	return false
 }
 
 // table reads a table, nil if the file has none, into a raw struct.
@@ -108,7 +144,7 @@ func (b *binder) table(path string, node map[string]any, dst reflect.Value) {
 	if d, ok := dst.Addr().Interface().(defaulter); ok {
 		d.defaults(node)
 	}
-	fields := b.fieldsOf(dst.Type())
+	fields := fieldsOf(dst.Type())
 	for _, f := range fields {
 		key := joinPath(path, f.name)
 		v, present := node[f.name]
@@ -122,6 +158,7 @@ func (b *binder) table(path string, node map[string]any, dst reflect.Value) {
 				what = "table [" + key + "] is required"
 			}
 			b.failKey(key, "", "%s", what)
+			setDefaults(sub)
 		case sub.Kind() == reflect.Struct && !isScalar(sub):
 			b.table(key, nil, sub)
 		}
@@ -130,6 +167,19 @@ func (b *binder) table(path string, node map[string]any, dst reflect.Value) {
 		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) {
 			b.unknown(path, name, fields)
 		}
+	}
+}
+
+// setDefaults is table for one that is missing and should be there.
+func setDefaults(v reflect.Value) {
+	if v.Kind() != reflect.Struct || isScalar(v) {
+		return
+	}
+	if d, ok := v.Addr().Interface().(defaulter); ok {
+		d.defaults(nil)
+	}
+	for i := range v.NumField() {
+		setDefaults(v.Field(i))
 	}
 }
 
@@ -223,6 +273,7 @@ func (b *binder) bind(path string, v any, dst reflect.Value, f field) {
 		node, ok := v.(map[string]any)
 		if !ok {
 			err = expected("a table", v)
+			setDefaults(dst)
 			break
 		}
 		b.table(path, node, dst)

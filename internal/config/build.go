@@ -115,25 +115,25 @@ func (b *builder) dampening() dampening.Params {
 	}
 	b.wholeSeconds(at+"validity", r.Validity)
 	if p.Low >= p.High {
-		b.fail(b.one(at+"low", at+"high"), "", "low (%s) must be below high (%s)", r.Low, r.High)
+		b.conflict([]string{at + "low", at + "high"}, "", "low (%s) must be below high (%s)", r.Low, r.High)
 	}
 	if p.Validity < 2*p.Refresh {
-		b.fail(b.one(at+"validity", at+"refresh"), "one lost update must not make a value stale",
+		b.conflict([]string{at + "validity", at + "refresh"}, "one lost update must not make a value stale",
 			"validity (%s) must be at least twice refresh (%s)", r.Validity, r.Refresh)
 	}
 	if p.MinInterval > p.Refresh {
-		b.fail(b.one(at+"min_interval", at+"refresh"), "", "min_interval (%s) must not be longer than refresh (%s)", r.MinInterval, r.Refresh)
+		b.conflict([]string{at + "min_interval", at + "refresh"}, "", "min_interval (%s) must not be longer than refresh (%s)", r.MinInterval, r.Refresh)
 	}
 	if need := 60 / p.Refresh.Seconds(); p.BucketPerMinute < need {
-		b.fail(b.one(at+"bucket_per_minute", at+"refresh"), "",
+		b.conflict([]string{at + "bucket_per_minute", at + "refresh"}, "",
 			"%s per minute do not even pay for the refreshes, one every %s", number(p.BucketPerMinute), r.Refresh)
 	}
 	if p.PresenceReuse >= p.PresenceSuppress {
-		b.fail(b.one(at+"presence_reuse", at+"presence_suppress"), "", "presence_reuse (%s) must be below presence_suppress (%s)",
+		b.conflict([]string{at + "presence_reuse", at + "presence_suppress"}, "", "presence_reuse (%s) must be below presence_suppress (%s)",
 			number(p.PresenceReuse), number(p.PresenceSuppress))
 	} else if ceiling := ceiling(p); ceiling <= p.PresenceSuppress {
 		// RFC 2439 section 4.2: the ceiling follows from the longest suppression.
-		b.fail(b.one(at+"presence_max_suppress", at+"presence_half_life", at+"presence_suppress"), "",
+		b.conflict([]string{at + "presence_max_suppress", at + "presence_half_life", at + "presence_suppress"}, "",
 			"nothing is ever suppressed: the penalty ends at %s = presence_reuse × 2^(presence_max_suppress/presence_half_life), not above presence_suppress (%s)",
 			number(ceiling), number(p.PresenceSuppress))
 	}
@@ -168,7 +168,7 @@ func (b *builder) netmetric() netmetric.Config {
 		c.Key = b.secret(at+"key_file", r.KeyFile, parseHMACKey).Reveal()
 	}
 	if c.Window < 2*c.Interval {
-		b.fail(b.one(at+"window", at+"interval"), "", "window (%s) must hold at least two probes, one every interval (%s)", r.Window, r.Interval)
+		b.conflict([]string{at + "window", at + "interval"}, "", "window (%s) must hold at least two probes, one every interval (%s)", r.Window, r.Interval)
 	}
 	return c
 }
@@ -222,17 +222,6 @@ func (b *builder) word(at, name string) {
 			return
 		}
 	}
-}
-
-// one returns the first of the paths that the file sets, to report a
-// contradiction there; else the first.
-func (b *builder) one(paths ...string) string {
-	for _, p := range paths {
-		if b.has(p) {
-			return p
-		}
-	}
-	return paths[0]
 }
 
 func (b *builder) wholeSeconds(at string, d duration) {

@@ -136,7 +136,7 @@ func (b *builder) peer(at string, r *rawPeer) bgp.Peer {
 		}
 	}
 	if p.TTLSecurity && p.MultihopTTL > 0 {
-		b.fail(b.one(at+".ttl_security", at+".multihop_ttl"), "", "ttl_security and multihop_ttl exclude each other (RFC 5082)")
+		b.conflict([]string{at + ".ttl_security", at + ".multihop_ttl"}, "", "ttl_security and multihop_ttl exclude each other (RFC 5082)")
 	}
 	if p.BFD && p.MultihopTTL > 1 {
 		b.fail(at+".bfd", "", "is single-hop (RFC 5881) and the session is multihop")
@@ -145,10 +145,10 @@ func (b *builder) peer(at string, r *rawPeer) bgp.Peer {
 		b.fail(at+".long_lived_graceful_restart", "set graceful_restart", "has no effect without graceful restart (RFC 9494 section 4.2)")
 	}
 	if p.EdgeMetadata && !p.InDomain {
-		b.fail(b.one(at+".edge_metadata", at+".domain"), "", "a peer outside the domain gets no CATS information, in whichever attribute")
+		b.conflict([]string{at + ".edge_metadata", at + ".domain"}, "", "a peer outside the domain gets no CATS information, in whichever attribute")
 	}
 	if p.ReflectorFor && !p.InDomain {
-		b.fail(b.one(at+".route_reflector_client", at+".domain"), "", "a route-reflector client must be in the domain")
+		b.conflict([]string{at + ".route_reflector_client", at + ".domain"}, "", "a route-reflector client must be in the domain")
 	}
 	for i, f := range r.Families {
 		if slices.Contains(r.Families[:i], f) {

@@ -46,7 +46,7 @@ func (b *builder) applicable(at, kind string, keys map[string][]string, r, initi
 		return
 	}
 	is, was := reflect.ValueOf(r).Elem(), reflect.ValueOf(initial).Elem()
-	for _, f := range b.fieldsOf(is.Type()) {
+	for _, f := range fieldsOf(is.Type()) {
 		kinds, some := keys[f.name]
 		same := reflect.DeepEqual(is.Field(f.index).Interface(), was.Field(f.index).Interface())
 		if some && !same && !slices.Contains(kinds, kind) {
@@ -87,10 +87,10 @@ func (b *builder) source(at string, r *rawSource) collect.Source {
 		s.CGroup = strings.TrimPrefix(path.Clean("/"+strings.TrimPrefix(r.CGroup, "/sys/fs/cgroup")), "/")
 	}
 	if s.StaleAfter < s.Interval {
-		b.fail(b.one(at+".stale_after", at+".interval"), "", "stale_after (%s) must not be shorter than interval (%s): every sample would be stale", r.StaleAfter, r.Interval)
+		b.conflict([]string{at + ".stale_after", at + ".interval"}, "", "stale_after (%s) must not be shorter than interval (%s): every sample would be stale", r.StaleAfter, r.Interval)
 	}
 	if s.Timeout >= s.Interval && s.Type != collect.ORCAStream && s.Type != collect.Push {
-		b.warn(b.one(at+".timeout", at+".interval"), "", "timeout (%s) should be shorter than interval (%s), or samples come late", r.Timeout, r.Interval)
+		b.warn(b.first(at+".timeout", at+".interval"), "", "timeout (%s) should be shorter than interval (%s), or samples come late", r.Timeout, r.Interval)
 	}
 	if len(r.Values) > 0 {
 		s.Values = map[string]collect.Selector{}
@@ -110,7 +110,7 @@ func (b *builder) selector(at string, r *rawSelector, kind collect.SourceType) *
 	if kind != collect.Prometheus {
 		for _, key := range []string{".labels", ".aggregate"} {
 			if b.has(at + key) {
-				b.failKey(at+key, "", `only the series of type "prometheus" have labels`)
+				b.failKey(at+key, "", "does not apply to type %q, whose values have no labels", kind)
 			}
 		}
 	}
@@ -169,10 +169,10 @@ func (b *builder) check(at string, r *rawCheck, service advert.CSID) collect.Che
 		b.fail(at+".expect_status", "", `expected a range like "200-399" or a code like "204", found %q`, r.ExpectStatus)
 	}
 	if c.FastInterval > c.Interval {
-		b.fail(b.one(at+".fast_interval", at+".interval"), "", "fast_interval (%s) must not be longer than interval (%s)", r.FastInterval, r.Interval)
+		b.conflict([]string{at + ".fast_interval", at + ".interval"}, "", "fast_interval (%s) must not be longer than interval (%s)", r.FastInterval, r.Interval)
 	}
 	if c.Timeout > c.Interval {
-		b.warn(b.one(at+".timeout", at+".interval"), "", "timeout (%s) should not be longer than interval (%s)", r.Timeout, r.Interval)
+		b.warn(b.first(at+".timeout", at+".interval"), "", "timeout (%s) should not be longer than interval (%s)", r.Timeout, r.Interval)
 	}
 	if c.CAFile != "" {
 		pem, _, err := b.read(c.CAFile)

@@ -43,14 +43,14 @@ func parseHMACKey(text []byte) ([]byte, error) {
 	if err := notPEM(text); err != nil {
 		return nil, err
 	}
-	key := decodeKey(text)
+	key, how := decodeKey(text)
 	switch {
 	case len(key) == 0:
 		return nil, complain("openssl rand -hex 32", "is empty")
 	case len(key) < 16:
-		return nil, complain("openssl rand -hex 32", "holds a key of %d octets, at least 16 are needed", len(key))
+		return nil, complain("openssl rand -hex 32", "holds a key of %d octets (%s), at least 16 are needed", len(key), how)
 	case len(key) > 1024:
-		return nil, complain("", "holds a key of %d octets, at most 1024 make sense", len(key))
+		return nil, complain("", "holds a key of %d octets (%s), at most 1024 make sense", len(key), how)
 	}
 	return key, nil
 }
@@ -62,12 +62,12 @@ func parseEd25519(text []byte) ([]byte, error) {
 	if len(text) == 32 {
 		return text, nil
 	}
-	key := decodeKey(text)
+	key, how := decodeKey(text)
 	if len(key) == 64 {
 		return nil, complain("the seed is its first half", "holds 64 octets, most likely seed and public key; 32 are needed")
 	}
 	if len(key) != 32 {
-		return nil, complain("32 octets, as 64 hex digits, in base64 or raw", "holds %d octets, an Ed25519 seed or public key has 32", len(key))
+		return nil, complain("32 octets, as 64 hex digits, in base64 or raw", "holds %d octets (%s), an Ed25519 seed or public key has 32", len(key), how)
 	}
 	return key, nil
 }
@@ -80,27 +80,24 @@ func notPEM(text []byte) error {
 }
 
 // decodeKey takes text as hex if it can be that, else as base64 if it can be
-// that, else as it stands.
-func decodeKey(text []byte) []byte {
+// that, else as it stands. It also returns which.
+func decodeKey(text []byte) (key []byte, how string) {
 	s := strings.TrimSpace(string(text))
 	if b, err := hex.DecodeString(s); err == nil {
-		return b
+		return b, "in hex"
 	}
-	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		if b, err := enc.DecodeString(s); err == nil {
-			return b
-		}
-	}
-	// Without its padding, base64 looks like a word: only a length that
-	// base64 of 32 octets has is taken for it.
+	encodings := []*base64.Encoding{base64.StdEncoding, base64.URLEncoding}
 	if len(s) == 43 {
-		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			if b, err := enc.DecodeString(s); err == nil {
-				return b
-			}
+		// Without its padding, base64 looks like a word: only the length that
+		// 32 octets have is taken for it.
+		encodings = append(encodings, base64.RawStdEncoding, base64.RawURLEncoding)
+	}
+	for _, enc := range encodings {
+		if b, err := enc.DecodeString(s); err == nil {
+			return b, "in base64"
 		}
 	}
-	return []byte(s)
+	return []byte(s), "as it stands"
 }
 
 func visibleASCII(s []byte, blanks bool) bool {

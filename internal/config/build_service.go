@@ -41,7 +41,7 @@ func (b *builder) services(c *Config) []Service {
 		b.membership(at, r, s, c)
 		if s.Announce.Whole() && r.AggregateID.IsValid() {
 			if wholes[r.AggregateID.Addr]++; wholes[r.AggregateID.Addr] == maxAggregates+1 {
-				b.fail(b.one(at+".aggregate_id", at+".announce"), "give the services aggregate_id of their own",
+				b.conflict([]string{at + ".aggregate_id", at + ".announce"}, "give the services aggregate_id of their own",
 					"more than %d services are announced as a whole on %s: they no longer fit in one BGP message", maxAggregates, r.AggregateID)
 			}
 		}

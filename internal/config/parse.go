@@ -62,6 +62,7 @@ func Parse(name string, text []byte, open func(path string) ([]byte, fs.FileMode
 		raw: &rawConfig{}, contents: map[string]string{},
 	}
 	b.tableInto("", tree, b.raw)
+	b.bound = true
 	cfg := b.build()
 
 	b.problems.sort()

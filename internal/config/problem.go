@@ -32,7 +32,7 @@ type Problem struct {
 	source string // the line itself, for Render
 }
 
-// String returns "file:line:column: key: message (hint)".
+// String returns "file:line:column: key: message — hint".
 func (p Problem) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:%d:%d: ", p.File, p.Line, p.Column)
@@ -44,7 +44,7 @@ func (p Problem) String() string {
 	}
 	b.WriteString(p.Message)
 	if p.Hint != "" {
-		b.WriteString(" (" + p.Hint + ")")
+		b.WriteString(" — " + p.Hint)
 	}
 	return b.String()
 }

@@ -77,7 +77,7 @@ func (d *duration) parse(v any) error {
 		if err != nil {
 			hint := "units are ns, us, ms, s, m, h"
 			if n, err := strconv.ParseUint(strings.TrimSuffix(v, "d"), 10, 16); err == nil && strings.HasSuffix(v, "d") {
-				hint = fmt.Sprintf(`"%dh" is %d days`, n*24, n)
+				hint = fmt.Sprintf(`write "%dh"`, n*24)
 			}
 			return complain(hint, "expected %s, found %s", what, describe(v))
 		}

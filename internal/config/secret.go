@@ -14,9 +14,9 @@ const redacted = "***"
 // logged or marshalled, it is "***". The zero value is "none" and prints as "".
 // Use Reveal at the one place that needs the octets.
 type Secret struct {
-	// A pointer, because fmt walks into unexported fields without asking for
-	// their methods: of a pointer below the top it prints the address only.
-	octets *[]byte
+	// Two pointers, because fmt walks into unexported fields without asking
+	// for their methods, and for a wrong verb it follows the first pointer.
+	octets **[]byte
 }
 
 // NewSecret returns a Secret of a copy of b; of nothing, the zero Secret.
@@ -25,7 +25,8 @@ func NewSecret(b []byte) Secret {
 		return Secret{}
 	}
 	c := append([]byte(nil), b...)
-	return Secret{&c}
+	p := &c
+	return Secret{&p}
 }
 
 // Reveal returns a copy of the octets, nil for the zero Secret.
@@ -33,7 +34,7 @@ func (s Secret) Reveal() []byte {
 	if s.octets == nil {
 		return nil
 	}
-	return append([]byte(nil), *s.octets...)
+	return append([]byte(nil), **s.octets...)
 }
 
 // IsZero reports whether there is no secret.
@@ -69,6 +70,6 @@ func (s Secret) fingerprint() string {
 	if s.IsZero() {
 		return ""
 	}
-	sum := sha256.Sum256(*s.octets)
+	sum := sha256.Sum256(**s.octets)
 	return hex.EncodeToString(sum[:])
 }
