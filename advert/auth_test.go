@@ -80,6 +80,12 @@ func TestSignAndVerify(t *testing.T) {
 				}
 			}
 
+			t.Log("# host bits of the prefix are not part of it")
+			loose := must(k.Sign(bytes.Clone(value), netip.MustParsePrefix("203.0.113.77/25")))
+			if _, err := ring.Verify(loose, netip.MustParsePrefix("203.0.113.0/25"), testNow); err != nil {
+				t.Error(err)
+			}
+
 			t.Log("# no bit of it can be changed")
 			signed := must(k.Sign(bytes.Clone(value), testRoute))
 			for bit := range 8 * len(signed) {
@@ -141,6 +147,7 @@ func TestVerifyErrors(t *testing.T) {
 		{"malformed", ring, value[:len(value)-1], testNow, 0, framing0},
 		{"signature too short", ring, unhex(t, hexProfile+"ca0f 06 01 00000007 00"), testNow, 0, framing0},
 		{"not last", ring, append(bytes.Clone(signed), 0xbe, 0xef, 0), testNow, 0, framing0},
+		{"not last, unknown algorithm", ring, unhex(t, hexProfile+"ca0f 06 03 00000007 00 beef 00"), testNow, 0, framing0},
 	} {
 		id, err := tt.ring.Verify(tt.in, testRoute, tt.now)
 		if id != tt.id {

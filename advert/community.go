@@ -44,10 +44,10 @@ const (
 )
 
 // CommunityIndex holds the numbers that stand in 32 bits for what does not fit
-// there. The whole domain must configure them alike; 0 is none.
+// there. The whole domain must give them alike; 0 is none.
 type CommunityIndex struct {
 	Instance uint32 // for an IPv6 CSCI-ID on a route that is not its own host route
-	Service  uint32 // for an IPv6 CS-ID
+	Service  uint32 // for an IPv6 CS-ID, e.g. its CSID.Index
 }
 
 // ErrNoIndex says that something needs a CommunityIndex and has none.
@@ -55,7 +55,7 @@ var ErrNoIndex = errors.New("advert: no community index")
 
 // AppendCommunities appends the one or two large communities that say, under
 // the domain's ASN, the little about i that fits (C-mode): flags, norm_fi and
-// utilisation. There is no sequence, time or validity: what they say holds
+// utilisation. What dst has already is not repeated. There is no sequence, time or validity: what they say holds
 // until the route is withdrawn.
 //
 // One route can carry several services of one CSCI-ID, or several CSCI-IDs of
@@ -80,7 +80,7 @@ func AppendCommunities(dst []LargeCommunity, asn uint32, i *Instance, index Comm
 	service := LargeCommunity{Global: asn}
 	switch p := i.Service.prefix; {
 	case !p.IsValid():
-		return append(dst, inst), nil
+		return appendNew(dst, inst), nil
 	case p.Addr().Is4():
 		service.Local1 = communityService4<<24 | s.link()<<8 | uint32(p.Bits())
 		service.Local2 = uint32From(p.Addr())
@@ -90,7 +90,16 @@ func AppendCommunities(dst []LargeCommunity, asn uint32, i *Instance, index Comm
 		service.Local1 = communityServiceN<<24 | s.link()<<8
 		service.Local2 = index.Service
 	}
-	return append(dst, inst, service), nil
+	return appendNew(appendNew(dst, inst), service), nil
+}
+
+// appendNew appends what is not there yet: repetitions must not be sent
+// (RFC 8092 section 3).
+func appendNew(dst []LargeCommunity, c LargeCommunity) []LargeCommunity {
+	if slices.Contains(dst, c) {
+		return dst
+	}
+	return append(dst, c)
 }
 
 // DecodeCommunities returns what the large communities of a route say about

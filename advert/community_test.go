@@ -149,3 +149,19 @@ func TestLargeCommunityString(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// The index of a service is part of the wire: every agent computes the same.
+func TestServiceIndex(t *testing.T) {
+	for in, want := range map[string]uint32{
+		"2001:db8:10::/48": 2860801189,
+		"2001:db8:10::/47": 3146020712,
+		"2001:db8:10::":    444824053,
+	} {
+		if got := must(ParseCSID(in)).Index(); got != want {
+			t.Errorf("%s: %d, want %d", in, got, want)
+		}
+	}
+	if (CSID{}).Index() == 0 {
+		t.Error("an index of 0 means none")
+	}
+}

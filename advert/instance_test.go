@@ -84,7 +84,7 @@ func TestInstanceValue(t *testing.T) {
 	for _, tt := range []struct {
 		v    float64
 		want uint64
-	}{{0, 0}, {0.5, 1}, {41.4, 41}, {-3, 0}, {1e300, math.MaxUint64}} {
+	}{{0, 0}, {0.5, 1}, {41.4, 41}, {-3, 0}, {1e300, math.MaxUint64}, {math.NaN(), 0}} {
 		i := Instance{Metrics: []Metric{{Type: 200, Float: true, Value: math.Float64bits(tt.v)}}}
 		if got, ok := i.Value(200); !ok || got != tt.want {
 			t.Errorf("%v: %d, %v", tt.v, got, ok)
