@@ -269,6 +269,10 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		}
 		err = u.Err
 	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
 	return fmt.Errorf("%w: %s: %w", ErrUnreachable, c.where, err)
 }
 

@@ -1,8 +1,8 @@
 package api
 
 import (
+	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +66,9 @@ func metricText(v float64, unit string) string {
 	return strconv.FormatFloat(v, 'f', -1, 64) + " " + unit
 }
 
+// authHead is the algorithm and the key id, before the signature.
+const authHead = 5
+
 // DecodeValue decodes the value of a CATS attribute and describes it with its
 // TLVs as they stand on the wire. The error is advert's.
 func DecodeValue(value []byte) (Decoded, error) {
@@ -76,15 +79,15 @@ func DecodeValue(value []byte) (Decoded, error) {
 	d := Describe(&a)
 	d.Length = len(value)
 	for at := 0; at+3 <= len(value); {
-		t := int(value[at])<<8 | int(value[at+1])
+		t := binary.BigEndian.Uint16(value[at:])
 		n := int(value[at+2])
 		end := at + 3 + n
 		if end > len(value) {
 			panic("BUG: api: a TLV that was decoded exceeds its attribute")
 		}
-		d.TLVs = append(d.TLVs, DecodedTLV{at, t, tlvName(t), n, hex.EncodeToString(value[at+3 : end])})
-		if d.Auth != nil && t == 0xCA0F && n > 5 {
-			d.Auth.SignatureHex = hex.EncodeToString(value[at+3+5 : end])
+		d.TLVs = append(d.TLVs, DecodedTLV{at, int(t), tlvName(t), n, hex.EncodeToString(value[at+3 : end])})
+		if d.Auth != nil && t == advert.TypeAuth && n > authHead {
+			d.Auth.SignatureHex = hex.EncodeToString(value[at+3+authHead : end])
 		}
 		at = end
 	}
@@ -93,30 +96,32 @@ func DecodeValue(value []byte) (Decoded, error) {
 
 // tlvName is the name of a sub-TLV (CATS-BGP v1, and
 // draft-ietf-idr-5g-edge-service-metadata).
-func tlvName(t int) string {
+func tlvName(t uint16) string {
 	switch t {
-	case 0xCA00:
+	case advert.TypeProfile:
 		return "Profile"
-	case 0xCA01:
+	case advert.TypeInstance:
 		return "Instance"
-	case 0xCA02:
+	case advert.TypeLocator:
 		return "Egress-Locator"
-	case 0xCA03:
+	case advert.TypeCSID:
 		return "CS-ID"
-	case 0xCA0F:
+	case advert.TypeAuth:
 		return "Auth"
-	case 1:
+	case advert.TypePreference:
 		return "Site Preference Index"
-	case 2:
-		return "Site Physical Availability"
-	case 3:
+	case advert.TypeAvailability:
+		return "Site Physical Availability Index"
+	case advert.TypeDelay:
 		return "Service Delay Prediction"
-	case 5:
-		return "Capability"
-	case 6:
-		return "Available Resource"
-	case 7:
+	case advert.TypeRaw:
+		return "Raw Measurement"
+	case advert.TypeCapability:
+		return "Service-Oriented Capability"
+	case advert.TypeResource:
+		return "Service-Oriented Available Resource"
+	case advert.TypeASScope:
 		return "AS-Scope"
 	}
-	return fmt.Sprintf("unknown 0x%04x", t)
+	return "unknown"
 }
