@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -9,6 +10,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Sessions mostly wait for GoBGP's fixed timers (2 s to connect, 5 s after a
+	// loss), so they can do it together.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic("BUG: " + err.Error())
+	}
 	// Before any speaker of this process runs, as some tests need it.
 	if err := world.enableEdgeMetadata(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

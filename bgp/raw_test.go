@@ -104,7 +104,7 @@ func TestGracefulRestart(t *testing.T) {
 		p := dialRaw(t, n, id)
 		say(t, p, []byte{1}, "192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32")
 		endOfRIB(t, p)
-		s.wait("routes", func(v *view) bool { return len(v.routes) == 3 })
+		s.wait("routes", func(v *view) bool { return len(v.routes) == 3 && v.eor["raw"] == 1 })
 		p.Close()
 		s.wait("the loss", func(v *view) bool { return !v.up["raw"] })
 		if len(s.view.routes) != 3 {

@@ -63,9 +63,11 @@ func TestBurst(t *testing.T) {
 	if queued != routes {
 		t.Errorf("%d entries wait for %d routes", queued, routes)
 	}
+	a.want.mu.Lock()
 	if got := len(a.want.changed); got != 0 {
 		t.Errorf("%d changes left", got)
 	}
+	a.want.mu.Unlock()
 	b.wait("all", func(v *view) bool { return len(v.routes) == routes })
 	if got := b.status("a").Updates; got > routes*rounds {
 		t.Errorf("%d announcements heard of %d made", got, routes*rounds)
