@@ -120,6 +120,34 @@ func TestHysteresis(tt *testing.T) {
 	}
 }
 
+func TestHysteresisOutlivesUpdates(tt *testing.T) {
+	t := newTest(tt, func(p *Params) { p.Delta = 0.05 })
+	for _, step := range []struct {
+		level float64
+		want  string
+	}{{0.95, "first"}, {0.85, "delta"}, {0.95, "delta"}, {0.75, "low"}, {0.85, "delta"}, {0.9375, "high"}} {
+		t.observe("a", Up, step.level)
+		t.want(fmt.Sprintf("say a up %v %s", step.level, step.want))
+		t.pass(10 * time.Second)
+	}
+}
+
+// Params that Validate refuses: every level has crossed something.
+func TestContradictionDoesNotSpin(tt *testing.T) {
+	p := Domain()
+	p.Low, p.High, p.MinInterval, p.Smoothing = 2, 1, 0, 0
+	p.SessionPerSec, p.BucketPerMinute, p.BucketBurst = 1e9, 1e9, 1e9
+	t := &test{T: tt, table: NewTable(p, 1), now: epoch}
+	t.observe("a", Up, 1.5)
+	if next := t.want("say a up 1.5 first"); !next.After(t.now) {
+		t.Fatalf("next %v", next)
+	}
+	t.pass(time.Second)
+	if next := t.want("say a up 1.5 low"); !next.After(t.now) {
+		t.Fatalf("next %v", next)
+	}
+}
+
 func TestDeltaIsAgainstWhatWasSaid(tt *testing.T) {
 	t := newTest(tt, nil)
 	t.observe("a", Up, 0.3)
@@ -137,7 +165,7 @@ func TestDeltaIsAgainstWhatWasSaid(tt *testing.T) {
 
 func TestPresence(tt *testing.T) {
 	t := newTest(tt, func(p *Params) {
-		p.PresenceSuppress, p.PresenceReuse = 2500, 1500
+		p.PresenceSuppress, p.PresenceReuse = 2600, 1500
 		p.PresenceHalfLife, p.PresenceMaxSuppress = time.Minute, 2*time.Minute
 	})
 	t.Log("# the first appearance is free, the next three flaps are not")
@@ -159,7 +187,7 @@ func TestPresence(tt *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 
-	t.Log("# it comes back while held: another 1000, from 1500, is 2500 and moves the release")
+	t.Log("# it comes back while held: another 1000, from 1500, is less than suppress and moves the release all the same")
 	t.observe("a", Up, 0)
 	release := decayTime(decay(3000, time.Minute-1, time.Minute)+1000, 1500, time.Minute)
 	t.want("say b up 0 refresh", "hold a up 0 reuse suppressed "+release.String())
@@ -178,6 +206,23 @@ func TestPresence(tt *testing.T) {
 	t.table.Advance(t.now)
 	t.observe("a", Down, 0)
 	t.want("say a down 0 down")
+	t.observe("a", Up, 0)
+	t.want("say a up 0 up")
+}
+
+func TestPresenceDownAtRelease(tt *testing.T) {
+	t := newTest(tt, nil)
+	t.observe("a", Up, 0)
+	t.want("say a up 0 first")
+	for range 4 {
+		t.observe("a", Down, 0)
+		t.observe("a", Up, 0)
+	}
+	t.want("say a down 0 down suppressed")
+	t.observe("a", Down, 0)
+	t.want("hold a down 0 none below-threshold")
+	t.pass(3 * time.Hour)
+	t.Log("# long after the release it comes back: that is no reuse")
 	t.observe("a", Up, 0)
 	t.want("say a up 0 up")
 }
@@ -373,6 +418,56 @@ func TestObserveOnlyToggled(tt *testing.T) {
 	t.pass(2 * time.Second)
 	t.observe("a", Up, 0.75)
 	t.want("hold a up 0.75 none below-threshold")
+}
+
+// In observe-only mode a creation may wait by the rules though it is out. When
+// the rules come into force it exists, and waits for no quota.
+func TestObserveOnlyCreation(tt *testing.T) {
+	t := newTest(tt, func(p *Params) { p.CreatePerMinute, p.SessionPerSec = 1, 1; p.ObserveOnly = true })
+	budget := []RFDBudget{{Peer: "x", Mode: RFDWarn, Suppress: 2000}}
+	t.table.SetBudgets(t.now, budget)
+	t.observe("a", Up, 0.5)
+	t.observe("b", Up, 0.5)
+	t.want("say a up 0.5 first", "say b up 0.5 first create-quota 1m0s")
+	p := t.table.rules.Params
+	p.ObserveOnly = false
+	t.pass(1500 * time.Millisecond)
+	t.observe("a", Up, 0.625)
+	t.observe("b", Up, 0.75)
+	t.table.SetParams(t.now, p)
+	t.want("say b up 0.75 delta", "hold a up 0.625 delta session-budget 1s")
+
+	t.Log("# what is out and what the rules would have said do not share an estimate")
+	p.ObserveOnly = true
+	t.table.SetParams(t.now, p)
+	t.pass(10 * time.Second)
+	t.want("say a up 0.625 delta")
+	for range 3 {
+		t.observe("b", Up, 0.75)
+		t.want("say b up 0.75 none below-threshold")
+	}
+	g := t.table.gates["b"]
+	if said, heard := g.said.rfd.penalty[0], g.heard.rfd.penalty[0]; said > 510 || heard < 1500 {
+		t.Fatalf("said %v, heard %v", said, heard)
+	}
+}
+
+func TestOrderWhenStarved(tt *testing.T) {
+	t := newTest(tt, func(p *Params) { p.SessionPerSec = 1 })
+	t.observe("a", Up, 0.5)
+	t.want("say a up 0.5 first")
+	t.pass(10 * time.Second)
+	t.observe("a", Up, 0.9)
+	t.observe("b", Up, 0.5)
+	t.want("say b up 0.5 first", "hold a up 0.9 high session-budget 1s")
+	t.Log("# a reload fills no bucket")
+	t.table.SetParams(t.now, t.table.rules.Params)
+	p := t.table.rules.Params
+	p.SessionPerSec = 2
+	t.table.SetParams(t.now, p)
+	if tokens := t.table.Summary().SessionTokens; tokens != 1 {
+		t.Fatalf("%v tokens", tokens)
+	}
 }
 
 func TestOrder(tt *testing.T) {
