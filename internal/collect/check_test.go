@@ -230,6 +230,40 @@ func TestCheckHostileServers(t *testing.T) {
 	}
 }
 
+// A probe that succeeded or failed leaves no connection behind: the server sees
+// the end at once, not when memory is collected some day.
+func TestCheckClosesConnections(t *testing.T) {
+	wantNoLeaks(t)
+	ended := make(chan struct{}, 1)
+	ok := func(c net.Conn) {
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nready")
+		hang(c)
+		ended <- struct{}{}
+	}
+	addr := serve(t, ok)
+	for _, c := range []Check{
+		{Type: CheckTCP},
+		{Type: CheckHTTP},
+		{Type: CheckHTTP, Body: "ready"},
+		{Type: CheckHTTP, Body: "absent", Timeout: 100 * time.Millisecond},
+		{Type: CheckHTTP, StatusFrom: 300, StatusTo: 399},
+		{Type: CheckHTTPS},
+		{Type: CheckTLS},
+		{Type: CheckGRPC},
+	} {
+		c.Target = addr
+		if c.Timeout == 0 {
+			c.Timeout = 10 * time.Second
+		}
+		mustChecker(t, c, checkService).once(t.Context())
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s check %+v: the connection stays open", c.Type, c)
+		}
+	}
+}
+
 // A text that has come is enough; the rest of a slow body is not waited for.
 func TestCheckBodyStopsEarly(t *testing.T) {
 	wantNoLeaks(t)
