@@ -10,7 +10,7 @@ import (
 type Config struct {
 	Reflector        string        // address:port to reflect on; "": off
 	Port             uint16        // of the reflectors probed; 0: 862
-	Source           netip.Addr    // source address of probes; zero: the kernel's choice
+	Source           netip.Addr    // source address of probes of its family; zero: the kernel's choice
 	Interval         time.Duration // per egress; 0: 1 s
 	Window           time.Duration // 0: 30 s
 	Timeout          time.Duration // a later answer counts as lost; 0: 1 s

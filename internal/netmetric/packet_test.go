@@ -183,6 +183,7 @@ func TestTimestamp(t *testing.T) {
 	if got := ntpTime(at); got != 0xed4ea8c080000000 {
 		t.Errorf("NTP time %#x", uint64(got))
 	}
+	secondsEnd := time.Unix(1<<32-1, 999_000_000)
 	eraEnd := time.Date(2036, 2, 7, 6, 28, 15, 999_000_000, time.UTC)
 	for _, tt := range []struct {
 		why  string
@@ -193,6 +194,7 @@ func TestTimestamp(t *testing.T) {
 		{"backwards", at, at.Add(-1234567)},
 		{"over the second", at, at.Add(501 * time.Millisecond)},
 		{"over the end of the NTP era", eraEnd, eraEnd.Add(2 * time.Millisecond)},
+		{"over the end of 32-bit Unix seconds", secondsEnd, secondsEnd.Add(2 * time.Millisecond)},
 		{"years", at, at.AddDate(20, 0, 0)},
 	} {
 		want := tt.b.Sub(tt.a)

@@ -69,8 +69,9 @@ func appendSource(dst []byte, src netip.Addr) []byte {
 	if src.Is4() {
 		level, typ, size = unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo
 	}
+	var zero [64]byte // room for either
 	start := len(dst)
-	dst = append(dst, make([]byte, unix.CmsgSpace(size))...)
+	dst = append(dst, zero[:unix.CmsgSpace(size)]...)
 	b := dst[start:]
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
 	h.Level, h.Type = level, typ
