@@ -71,7 +71,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"document": document,
-			"agent":    agent,
+			"agent":    changeAgent,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
@@ -124,7 +124,7 @@ func document(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // agent WORD
-func agent(ts *testscript.TestScript, neg bool, args []string) {
+func changeAgent(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: agent WORD")
 	}
