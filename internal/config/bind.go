@@ -231,7 +231,11 @@ func (b *binder) bind(path string, v any, dst reflect.Value, f field) {
 		s, ok := v.(string)
 		switch {
 		case !ok:
-			err = expected("a string", v)
+			hint := ""
+			if _, number := v.(int64); number {
+				hint = "quote it: " + strconv.Quote(literal(v))
+			}
+			err = complain(hint, "%s", expected("a string", v))
 		case f.nonempty && strings.TrimSpace(s) == "":
 			err = complain("", "must not be empty")
 		case f.words != nil && !slices.Contains(f.words, s):

@@ -276,6 +276,9 @@ id = "10.0.2.11"
 			ResetSessions: []string{"rr1"}, Peers: []string{"bgp.peer[rr1].domain: true → false"},
 			Restart: []string{"bgp.peer: the sessions that others open are now for peers outside the domain, no longer for peers in the domain without edge_metadata"},
 		}},
+		{"the first peer with edge metadata", base, strings.Replace(base, "[[service]]", second+"edge_metadata = true\n[[service]]", 1), f, Changes{
+			Live: []string{"bgp.peer[rr2]: added"}, Restart: []string{"bgp.peer: the first one with edge_metadata"},
+		}},
 		{"another header, unseen", base + `source = [ { name = "p", type = "prometheus", url = "http://x/", headers = { A = "secret one" }, values = { delay = {} } } ]`,
 			base + `source = [ { name = "p", type = "prometheus", url = "http://x/", headers = { A = "secret two" }, values = { delay = {} } } ]`, f,
 			Changes{Live: []string{"service[video].instance[10.0.2.11].source[p].headers: content changed"}}},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/catsbgp/catsbgp/bgp"
 )
 
 // Changes are what lies between two configurations. The lines are for people:
@@ -71,7 +73,7 @@ func Diff(before, after *Config) Changes {
 		}
 	}
 	if before != nil && after != nil && before.raw != nil && after.raw != nil {
-		c.listener(before, after)
+		c.tables(before.BGP, after.BGP)
 	}
 	return c
 }
@@ -112,12 +114,17 @@ func (c *Changes) add(path, reload, line string) {
 	}
 }
 
-// listener reports if another BGP table would have to listen, which needs a
-// new socket: see builder.listeners.
-func (c *Changes) listener(before, after *Config) {
-	was, is := listeningTable(before.BGP.Peers), listeningTable(after.BGP.Peers)
-	if was != is && (len(after.BGP.Listen) > 0 || after.BGP.GRPCSocket != "") {
+// tables reports what peers need of the whole speaker: another BGP table that
+// listens needs a new socket (see builder.listeners), and GoBGP can learn of
+// attribute 42 only while no speaker runs.
+func (c *Changes) tables(before, after BGP) {
+	was, is := listeningTable(before.Peers), listeningTable(after.Peers)
+	if was != is && (len(after.Listen) > 0 || after.GRPCSocket != "") {
 		c.Restart = append(c.Restart, fmt.Sprintf("bgp.peer: the sessions that others open are now for %s, no longer for %s", tableWords[is], tableWords[was]))
+	}
+	edge := func(p bgp.Peer) bool { return p.EdgeMetadata }
+	if !slices.ContainsFunc(before.Peers, edge) && slices.ContainsFunc(after.Peers, edge) {
+		c.Restart = append(c.Restart, "bgp.peer: the first one with edge_metadata")
 	}
 }
 

@@ -69,9 +69,9 @@ func (d *duration) parse(v any) error {
 	const what = `a duration like "250ms", "10s" or "5m"`
 	switch v := v.(type) {
 	case int64:
-		return complain(fmt.Sprintf(`"%ds" is %d seconds`, v, v), "expected %s, found %s without a unit", what, describe(v))
+		return complain(fmt.Sprintf(`"%ds" if seconds are meant`, v), "expected %s, found %s without a unit", what, describe(v))
 	case float64:
-		return complain(fmt.Sprintf(`"%ss" is %[1]s seconds`, strconv.FormatFloat(v, 'g', -1, 64)), "expected %s, found %s without a unit", what, describe(v))
+		return complain(fmt.Sprintf(`"%ss" if seconds are meant`, strconv.FormatFloat(v, 'g', -1, 64)), "expected %s, found %s without a unit", what, describe(v))
 	case string:
 		p, err := time.ParseDuration(v)
 		if err != nil {

@@ -56,8 +56,8 @@ type rawBGP struct {
 	Port                   uint16    `toml:"port" range:"[1..65535]"`
 	AttributeType          uint8     `toml:"attribute_type" range:"[1..255]"`
 	Communities            bool      `toml:"communities" reload:"live"`
-	MaxRoutesPerPeer       int       `toml:"max_routes_per_peer" range:"[1..100000000]"`
-	MaxInstancesPerService int       `toml:"max_instances_per_service" range:"[1..1000000]"`
+	MaxRoutesPerPeer       int       `toml:"max_routes_per_peer" range:"[1..100000000]" reload:"live"`
+	MaxInstancesPerService int       `toml:"max_instances_per_service" range:"[1..1000000]" reload:"live"`
 	Peers                  []rawPeer `toml:"peer" reload:"session" id:"name"`
 }
 
@@ -221,7 +221,7 @@ type rawSelection struct {
 	Omega              float64   `toml:"omega" range:"[0.001..1000]"`
 	Penalty            float64   `toml:"penalty" range:"[0..1000000]"`
 	Eta                ratio     `toml:"eta" range:"[0.1..0.97]"`
-	Draws              int       `toml:"draws" range:"[1..16]"`
+	Draws              int       `toml:"draws" range:"[1..8]"`
 	MinShare           float64   `toml:"min_share" range:"[0..0.1]"`
 	RateWindow         duration  `toml:"rate_window" range:"[100ms..10m]"`
 	NewInstanceHold    duration  `toml:"new_instance_hold" range:"[0s..1h]"`
