@@ -80,19 +80,23 @@ func Diff(before, after *Config) Changes {
 
 // items reports the elements of one inventory that the other lacks, and
 // returns their paths. What is within one is not reported again.
-func (c *Changes) items(in, other *inventory, what string) (paths []string) {
+func (c *Changes) items(in, other *inventory, what string) map[string]bool {
+	has, lacks := map[string]bool{}, map[string]bool{}
+	for _, it := range other.items {
+		has[it.path] = true
+	}
 	for _, it := range in.items {
-		if within(it.path, paths) || slices.ContainsFunc(other.items, func(o item) bool { return o.path == it.path }) {
+		if has[it.path] || within(it.path, lacks) {
 			continue
 		}
-		paths = append(paths, it.path)
+		lacks[it.path] = true
 		reload := it.reload
 		if reload == "session" && what == "added" {
 			reload = "live"
 		}
 		c.add(it.path, reload, it.path+": "+what)
 	}
-	return paths
+	return lacks
 }
 
 func (c *Changes) add(path, reload, line string) {
@@ -128,8 +132,14 @@ func (c *Changes) tables(before, after BGP) {
 	}
 }
 
-func within(path string, parents []string) bool {
-	return slices.ContainsFunc(parents, func(p string) bool { return strings.HasPrefix(path, p+".") })
+// within reports whether a path is below one of the elements.
+func within(path string, elements map[string]bool) bool {
+	for i := range len(path) {
+		if path[i] == '.' && elements[path[:i]] {
+			return true
+		}
+	}
+	return false
 }
 
 func quoteEmpty(s string) string {
