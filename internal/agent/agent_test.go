@@ -247,6 +247,10 @@ func TestFromLoadToChoice(t *testing.T) {
 		f.Close()
 	}
 
+	// The first two seconds belong to finding out who is there.
+	begin := time.Now()
+	eventually(t, "the start is over", func() bool { return time.Since(begin) > 2500*time.Millisecond })
+
 	// Local users fill madrid; what comes by us follows the shares.
 	var background atomic.Int64
 	background.Store(120)
