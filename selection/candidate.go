@@ -207,9 +207,9 @@ func (st *state) clean(p *Policy, cv *Curves) {
 
 // remember brings the average of the share up to now. The share in force has
 // been the same since avgAt.
-func (st *state) remember(now time.Time) {
-	if dt := now.Sub(st.avgAt); dt > 0 {
-		st.avg += decay(dt, st.window) * (st.share - st.avg)
+func (st *state) remember(now time.Time, fade *fading) {
+	if dt := now.Sub(st.avgAt); dt > 0 && st.avg != st.share {
+		st.avg += fade.weight(dt, st.window) * (st.share - st.avg)
 	}
 	st.avgAt = now
 }
@@ -218,6 +218,20 @@ func (st *state) remember(now time.Time) {
 // tau.
 func decay(dt, tau time.Duration) float64 {
 	return -math.Expm1(-float64(dt) / float64(tau))
+}
+
+// A fading is decay with the last result kept: most candidates of a service ask
+// for the same.
+type fading struct {
+	dt, tau time.Duration
+	last    float64
+}
+
+func (f *fading) weight(dt, tau time.Duration) float64 {
+	if dt != f.dt || tau != f.tau {
+		*f = fading{dt, tau, decay(dt, tau)}
+	}
+	return f.last
 }
 
 // ownFlows is what the ingress knows of its own flows to one candidate.

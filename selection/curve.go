@@ -17,15 +17,17 @@ const kneeLoad = 0.97
 // zero (others are expected to take away more load than there is) f(u) = u, so
 // that f is continuous and strictly increasing everywhere.
 //
-// The inverse is tabled, since finding the price of a split needs it some
-// thousand times. A curve is immutable.
+// Both directions are tabled: finding the price of a split needs the inverse
+// some thousand times, and powers are what a decision would spend its time on.
+// A curve is immutable.
 type curve struct {
 	c, a            float64
 	omega, bend     float64 // bend: B/(1-η)²
 	eta             float64
 	wKnee, dKnee    float64 // w, w′ at the knee
 	yEta, yKnee     float64 // f at η, at the knee
-	low, high       table   // inverse on [0, η], [η, knee]
+	upLow, upHigh   ramp    // f on [0, η], [η, knee]
+	low, high       table   // f⁻¹ on what these give
 	slopeEta        float64 // f′ at η
 	hiSpan, hiSpan1 float64 // yKnee - yEta, and 1 over it
 	yEta1           float64 // 1 / yEta
@@ -54,6 +56,8 @@ func newCurve(slots int, omega, penalty, eta float64) *curve {
 	k.yEta1 = 1 / k.yEta
 	k.hiSpan = k.yKnee - k.yEta
 	k.hiSpan1 = 1 / k.hiSpan
+	k.upLow.fill(0, eta, k.smooth)
+	k.upHigh.fill(eta, kneeLoad, k.smooth)
 	k.low.fill(func(t float64) (float64, float64) {
 		u := k.solveLow(t * k.yEta)
 		_, d := k.smooth(u)
@@ -77,9 +81,15 @@ func (k *curve) wait(u float64) float64 {
 	return math.Exp(k.a*math.Log(u)) / (k.c * (1 - u))
 }
 
-// smooth returns f and f′ on (0, knee], where they are smooth but for a step
+// smooth returns f and f′ on [0, knee], where they are smooth but for a step
 // in f″ at η.
 func (k *curve) smooth(u float64) (y, slope float64) {
+	if u <= 0 { // the limit
+		if k.c == 1 {
+			slope = 2 * k.omega
+		}
+		return 0, slope
+	}
 	w, r := k.wait(u), 1/(1-u)
 	d := k.a/u + r
 	v := max(0, u-k.eta)
@@ -89,21 +99,13 @@ func (k *curve) smooth(u float64) (y, slope float64) {
 	return y, slope
 }
 
-// waiting returns ω(w + u·w′) and penalty B(…)², whose sum is f, for u ≥ 0;
-// for u < 0 the waiting is f.
+// terms returns the waiting ω(w + u·w′) and the penalty B(…)², whose sum is f,
+// for u ≥ 0; for u < 0 the waiting is f.
 func (k *curve) terms(u float64) (waiting, penalty float64) {
-	switch {
-	case u <= 0:
-		return u, 0
-	case u < kneeLoad:
-		waiting = k.omega * k.wait(u) * (1 + k.a + u/(1-u))
-	default:
-		waiting = k.omega * (k.wKnee + k.dKnee*(2*u-kneeLoad))
-	}
 	if v := u - k.eta; v > 0 {
 		penalty = k.bend * v * v
 	}
-	return waiting, penalty
+	return k.at(u) - penalty, penalty
 }
 
 // plain returns w(u), the mean wait itself, linear beyond the knee.
@@ -116,8 +118,16 @@ func (k *curve) plain(u float64) float64 {
 
 // at returns f(u).
 func (k *curve) at(u float64) float64 {
-	w, p := k.terms(u)
-	return w + p
+	switch {
+	case u <= 0:
+		return u
+	case u < k.eta:
+		return max(0, k.upLow.at(u)) // the cubic of the first bin dips below
+	case u < kneeLoad:
+		return k.upHigh.at(u)
+	}
+	v := u - k.eta
+	return k.omega*(k.wKnee+k.dKnee*(2*u-kneeLoad)) + k.bend*v*v
 }
 
 // inverse returns u with f(u) = y, and du/dy.
@@ -219,8 +229,38 @@ func (t *table) at(x float64) (y, slope float64, ok bool) {
 	return y, slope, true
 }
 
+// A ramp is a function tabled in bins of equal width.
+type ramp struct {
+	from, perBin float64
+	bin          [rampBins][4]float64
+}
+
+const rampBins = 128
+
+func (r *ramp) fill(from, to float64, f func(u float64) (y, slope float64)) {
+	h := (to - from) / rampBins
+	if h <= 0 {
+		return // η is at the knee: never asked
+	}
+	r.from, r.perBin = from, 1/h
+	for i := range r.bin {
+		y0, d0 := f(from + h*float64(i))
+		y1, d1 := f(from + h*float64(i+1))
+		d0, d1 = d0*h, d1*h
+		r.bin[i] = [4]float64{y0, d0, 3*(y1-y0) - 2*d0 - d1, 2*(y0-y1) + d0 + d1}
+	}
+}
+
+func (r *ramp) at(u float64) float64 {
+	x := (u - r.from) * r.perBin
+	i := min(int(x), rampBins-1)
+	c := &r.bin[i]
+	x -= float64(i)
+	return c[0] + x*(c[1]+x*(c[2]+x*c[3]))
+}
+
 // Curves are the cost curves that services have in common. They are built when
-// first needed and take about 20 kB each; there are at most 112 per set of
+// first needed and take about 28 kB each; there are at most 112 per set of
 // policy constants, and of sets the last 4 are kept. Not safe for concurrent
 // use: one Curves per goroutine that decides.
 type Curves struct {

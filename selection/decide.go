@@ -44,7 +44,7 @@ func (s *Service) Decide(now time.Time) *Split {
 	}
 	tick := s.nextTick.IsZero() || !now.Before(s.nextTick) || back
 	for _, st := range s.list {
-		st.remember(now)
+		st.remember(now, &s.fade)
 	}
 	cold := s.cold(now)
 	pl := &s.plan

@@ -165,7 +165,7 @@ func newWhatIf(s *Service, now time.Time) *whatIf {
 	for _, st := range s.list {
 		q := *st
 		q.path = c.paths[st.Key.Egress]
-		q.remember(now)
+		q.remember(now, &c.fade)
 		c.list = append(c.list, &q)
 	}
 	w := &whatIf{s: c, now: now, cold: c.cold(now)}

@@ -15,14 +15,20 @@ type basin struct {
 	base  float64 // round trip and service, s
 	s     float64 // service time, s
 	s1    float64 // 1/s
-	entry float64 // price at which the share leaves zero, s
+	entry float64 // a price up to which the share is zero, close to the highest, s
 	curve *curve
 }
 
-// prepare sets the entry price.
+// prepare sets what follows from the rest.
 func (b *basin) prepare() {
 	b.s1 = 1 / b.s
-	b.entry = b.base + b.s*b.curve.at(b.u-b.pref/b.k)
+	y := b.curve.at(b.u - b.pref/b.k)
+	if y > 0 {
+		// The two directions of the curve are tabled apart. A little lower is
+		// safe: the share is zero from there on as well.
+		y = max(0, y*(1-1e-3)-1e-6)
+	}
+	b.entry = b.base + b.s*y
 }
 
 // cost returns φ(u) in seconds.
@@ -91,7 +97,7 @@ func fill(bs []basin, guess float64, shares []float64) float64 {
 		case math.IsInf(hi, 1):
 			// Still looking for the upper end: at least double the distance
 			// now and then, for Newton's steps can be short on a concave sum.
-			if far := floor + 2*(x-floor) + least; !(next > lo) || i%4 == 3 && next < far {
+			if far := floor + 2*(x-floor) + least; !(next > lo) || math.IsInf(next, 1) || i%4 == 3 && next < far {
 				next = far
 			}
 		case !(next > lo && next < hi) || i%3 == 2 && hi-lo > width/2:

@@ -47,6 +47,7 @@ type Service struct {
 	left    []Change // targets withdrawn since the last decision
 
 	plan plan // reused by every decision
+	fade fading
 }
 
 // New returns the selection of one service at one ingress. The seed only
@@ -127,7 +128,7 @@ func (s *Service) Hear(now time.Time, c Candidate) {
 	st.siteOK = s.allow.has(st)
 	s.dirty = true
 	if !c.Heard.Equal(old.Heard) || c.Utilisation != old.Utilisation && c.Utilisation == c.Utilisation || c.Score != old.Score {
-		st.remember(now)
+		st.remember(now, &s.fade)
 		st.freeze()
 		if gap := c.Heard.Sub(old.Heard); gap > 0 {
 			st.noteGap(gap)

@@ -21,6 +21,7 @@ type world struct {
 	perSite   int
 	load      float64 // of all capacity
 	period    float64 // between advertisements
+	delta     float64 // ≠ 0: also when the load has changed by so much, after 1 s at least
 	delay     float64 // of an advertisement
 	length    float64
 	swing     float64                        // demand shifts between ingresses by this part, every 60 s
@@ -34,7 +35,8 @@ type outcome struct {
 	mean, p99 float64 // s
 	swing     float64 // standard deviation of an instance's load from second to second, mean of instances
 	rtt       float64
-	late      float64 // part that waited 50 ms and more
+	late      float64     // part that waited 50 ms and more
+	loads     [][]float64 // per instance and second, from 0.3·length on
 }
 
 const simService = 0.040
@@ -49,6 +51,17 @@ type simInstance struct {
 	loads   []float64 // per second
 	second  float64
 	dead    bool
+	said    float64 // last advertised
+	saidAt  float64
+}
+
+// utilisation is offered load, plus what would work off the backlog in 4 s.
+func (x *simInstance) utilisation(t float64) float64 {
+	backlog := 0.0
+	for _, f := range x.free {
+		backlog += max(0, f-t)
+	}
+	return (x.rate + backlog/4) / float64(x.slots)
 }
 
 type simEvent struct {
@@ -257,6 +270,9 @@ func (w world) run() outcome {
 				x.rate += decay(100*time.Millisecond, 2*time.Second) * (x.offered/0.1 - x.rate)
 				x.second += x.offered
 				x.offered = 0
+				if w.delta > 0 && t-x.saidAt >= 1 && math.Abs(x.utilisation(t)-x.said) >= w.delta {
+					q.push(simEvent{at: t, kind: 3, i: 1, j: int32(j)})
+				}
 				if dead := w.capacity(t, j) == 0; dead != x.dead {
 					x.dead = dead
 					if dead {
@@ -271,12 +287,9 @@ func (w world) run() outcome {
 			q.push(simEvent{at: t + 0.1, kind: 2})
 		case 3:
 			x := &inst[e.j]
-			backlog := 0.0
-			for _, f := range x.free {
-				backlog += max(0, f-t)
-			}
-			u := x.rate/float64(x.slots) + backlog/float64(x.slots)/4
+			u := x.utilisation(t)
 			if !x.dead {
+				x.said, x.saidAt = u, t
 				q.push(simEvent{at: t + w.delay*(0.5+rng.Float64()), kind: 4, j: e.j, u: u})
 			}
 			if e.i == 0 { // not a repetition out of turn
@@ -330,6 +343,7 @@ func (w world) run() outcome {
 	o.p99 = responses[len(responses)*99/100]
 	o.rtt, o.late = sumRTT/count, late/count
 	for j := range inst {
+		o.loads = append(o.loads, inst[j].loads)
 		var m, v float64
 		for _, l := range inst[j].loads {
 			m += l
@@ -396,5 +410,36 @@ func TestLossAndReturnOfAnInstance(t *testing.T) {
 	if broken.mean > 1.5*steady.mean || broken.late > 0.1 {
 		t.Errorf("the loss of an instance costs too much: mean %.1f ms, %.1f without; %.1f %% wait",
 			1e3*broken.mean, 1e3*steady.mean, 100*broken.late)
+	}
+}
+
+func TestReturningInstancesAreNotOverrun(t *testing.T) {
+	// Four of 24 instances come back empty at 45 s, before 24 ingresses of which
+	// none has sent them anything for long: each must expect the others to come
+	// as well. (With L_ij from the formula alone, next to nothing for an empty
+	// instance, one of them gets 1.06 of its capacity at once.)
+	w := world{
+		seed: 2, ingresses: 24, sites: 8, perSite: 3, load: 0.8, period: 30, delta: 0.1, delay: 0.1,
+		length: 60, swing: 0.2, policy: Default(),
+	}
+	w.capacity = func(t float64, j int) float64 {
+		if j%3 == 0 && j < 12 && t > 30 && t < 45 {
+			return 0
+		}
+		return 1
+	}
+	o := w.run()
+	for j := 0; j < 12; j += 3 {
+		loads := o.loads[j]
+		back := loads[45-18:]
+		t.Logf("instance %d: %.2f", j, back)
+		for _, l := range back {
+			if l > 0.97 {
+				t.Errorf("instance %d is loaded to %.2f within a second of its return", j, l)
+			}
+		}
+		if last := back[len(back)-1]; last < 0.15 {
+			t.Errorf("instance %d is hardly used 15 s after its return: %.2f", j, last)
+		}
 	}
 }
