@@ -65,32 +65,19 @@ func (a *Announcement) equal(b *Announcement) bool {
 		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
 }
 
-// carriers is the set of planes that a is announced on.
-func (a *Announcement) carriers() carriers {
-	if a == nil {
-		return 0
-	}
-	c := carryDomain.bit() | carryEdge.bit()
-	if a.Boundary {
-		c |= carryBoundary.bit()
-	}
-	return c
-}
-
 // check returns a with its prefix in canonical form, or why it cannot be said.
-func (a Announcement) check() (*Announcement, string) {
-	if !a.Prefix.IsValid() {
-		return nil, "invalid prefix"
-	}
-	if a.Prefix.Addr().Is4In6() {
-		return nil, "IPv4-mapped prefix"
-	}
-	if a.NextHop.IsValid() {
+func (a Announcement) check() (Announcement, string) {
+	switch {
+	case !a.Prefix.IsValid():
+		return a, "invalid prefix"
+	case a.Prefix.Addr().Is4In6():
+		return a, "IPv4-mapped prefix"
+	case a.NextHop.IsValid():
 		a.NextHop = a.NextHop.Unmap().WithZone("")
 		if a.NextHop.Is4() != a.Prefix.Addr().Is4() {
-			return nil, "next hop of another address family"
+			return a, "next hop of another address family"
 		}
 	}
 	a.Prefix = a.Prefix.Masked()
-	return &a, ""
+	return a, ""
 }

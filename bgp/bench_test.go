@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,16 +264,28 @@ func heap() float64 {
 	return float64(m.HeapAlloc)
 }
 
-type loadResult struct{ load, update, bytes float64 }
+// cpu is the processor time this process has used. Unlike time on the wall it
+// hardly depends on what else the machine does.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+type loadResult struct{ load, update, cpu, bytes float64 }
 
 func measureLoad(tb testing.TB, open func(testing.TB) link, n int) loadResult {
 	before := heap()
 	l := open(tb)
 	defer l.close()
 	var r loadResult
+	began := cpu()
 	r.load = load(tb, l, n, 1).Seconds()
 	r.update = load(tb, l, n, 2).Seconds()
 	time.Sleep(300 * time.Millisecond) // let queues run dry
+	r.cpu = (cpu() - began).Seconds()
 	r.bytes = (heap() - before) / float64(n)
 	runtime.KeepAlive(l)
 	return r
@@ -299,6 +312,7 @@ func BenchmarkLoad(b *testing.B) {
 						}
 						best[i].load = min(best[i].load, r.load)
 						best[i].update = min(best[i].update, r.update)
+						best[i].cpu = min(best[i].cpu, r.cpu)
 						best[i].bytes = min(best[i].bytes, r.bytes)
 					}
 					if n > 200_000 {
@@ -309,6 +323,7 @@ func BenchmarkLoad(b *testing.B) {
 				b.ReportMetric(best[1].load/best[0].load, "load_x_bare")
 				b.ReportMetric(float64(n)/best[1].update, "updates/s")
 				b.ReportMetric(best[1].update/best[0].update, "update_x_bare")
+				b.ReportMetric(best[1].cpu/best[0].cpu, "cpu_x_bare")
 				b.ReportMetric(best[1].bytes, "heap_B/route")
 				b.ReportMetric(best[1].bytes/best[0].bytes, "heap_x_bare")
 			}

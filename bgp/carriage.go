@@ -22,6 +22,15 @@ func (c carriage) bit() carriers { return 1 << c }
 // carriers is a set of carriages.
 type carriers uint8
 
+// carriersOf is where an announcement goes.
+func carriersOf(boundary bool) carriers {
+	c := carryDomain.bit() | carryEdge.bit()
+	if boundary {
+		c |= carryBoundary.bit()
+	}
+	return c
+}
+
 func (s carriers) has(c carriage) bool { return s&c.bit() != 0 }
 
 // carriage says on which plane the peer is.

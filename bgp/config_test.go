@@ -124,24 +124,32 @@ func TestLogHidesSecrets(t *testing.T) {
 }
 
 func TestPacer(t *testing.T) {
-	c := newPacer()
-	c.looked = t0
-	far := netip.MustParseAddr("192.0.2.1")
-	look := func(n int, established bool, updates uint64) bool {
-		c.since, c.slow = n, false
-		c.look(far, established, updates)
-		return c.slow
+	c := newPacer(sendHoldTime)
+	n := sentCount{addr: netip.MustParseAddr("192.0.2.1"), established: true, hold: 90 * time.Second, families: [2]bool{true, false}}
+	now := t0
+	look := func(handed [2]int, messages uint64) (slow, stuck bool) {
+		now = now.Add(time.Second)
+		c.slow = false
+		c.since[carryDomain], n.messages = handed, messages
+		stuck = c.look(now, carryDomain, n)
+		return c.slow, stuck
 	}
-	if look(10*outstanding, true, 1) {
-		t.Error("slow though an UPDATE left")
+	want := func(why string, handed int, messages uint64, wantSlow, wantStuck bool) {
+		t.Helper()
+		if slow, stuck := look([2]int{handed, 10 * outstanding}, messages); slow != wantSlow || stuck != wantStuck {
+			t.Errorf("%s: slow %v, stuck %v", why, slow, stuck)
+		}
 	}
-	if look(outstanding, true, 1) {
-		t.Error("slow before the limit")
-	}
-	if !look(1, true, 1) {
-		t.Error("not slow though nothing leaves")
-	}
-	if look(1, true, 2) || look(outstanding, false, 2) || look(outstanding, true, 2) {
-		t.Error("still slow")
-	}
+	want("first seen", 10*outstanding, 5, false, false)
+	want("nothing left, but few changes, as IPv6 is none of its business", outstanding, 5, false, false)
+	want("one more", 1, 5, true, false)
+	want("a message left", outstanding, 6, false, false)
+	now = now.Add(sendHoldTime)
+	want("nothing left for long", 1, 6, false, true)
+	n.hold = 0
+	want("without keepalives that says little", 1, 6, false, false)
+	n.hold, n.established = 90*time.Second, false
+	want("not established", 10*outstanding, 6, false, false)
+	n.established = true
+	want("established again", 1, 6, false, false)
 }

@@ -67,11 +67,14 @@ type runner struct {
 }
 
 // start runs a Speaker until the test ends or stop is called.
-func start(t testing.TB, cfg Config) *runner {
+func start(t testing.TB, cfg Config, edit ...func(*Speaker)) *runner {
 	t.Helper()
 	s, err := New(cfg, testLog(t))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, e := range edit {
+		e(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &runner{Speaker: s, t: t, cancel: cancel, done: make(chan error, 1), view: newView()}

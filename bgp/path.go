@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"bytes"
 	"maps"
 	"net/netip"
 	"slices"
@@ -20,8 +19,9 @@ const (
 	flagsEdge   = bgp.BGP_ATTR_FLAG_OPTIONAL
 )
 
-// toPath is the route a as GoBGP takes it on a plane. Every call makes new
-// attributes: GoBGP's tables keep them, and routes must not share any.
+// toPath is the route a as GoBGP takes it on a plane. GoBGP's tables keep the
+// attributes as they are, so every call makes new ones. Only the value of the
+// CATS attribute is shared, which nobody writes to.
 func toPath(a *Announcement, on carriage, attributeType uint8, now time.Time) *apiutil.Path {
 	fam := bgp.RF_IPv4_UC
 	if a.Prefix.Addr().Is6() {
@@ -72,7 +72,7 @@ func toPath(a *Announcement, on carriage, attributeType uint8, now time.Time) *a
 		}
 	}
 	if value != nil {
-		attrs = append(attrs, bgp.NewPathAttributeUnknown(flags, code, bytes.Clone(value)))
+		attrs = append(attrs, bgp.NewPathAttributeUnknown(flags, code, value))
 	}
 	return &apiutil.Path{Family: fam, Nlri: nlri, Age: now.Unix(), Attrs: attrs}
 }

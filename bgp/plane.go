@@ -257,16 +257,20 @@ func (p *plane) onPeer(ev *apiutil.WatchEventMessage_PeerEvent, at time.Time) {
 	}
 }
 
-// apply hands changes to GoBGP. jobs is not kept.
-func (p *plane) apply(jobs []job, now time.Time) {
+// apply hands changes to GoBGP and returns how many there were, by family. jobs
+// is not kept.
+func (p *plane) apply(jobs []job, now time.Time) (n [2]int) {
 	var tell, take []*apiutil.Path
 	for i := range jobs {
 		switch j := &jobs[i]; {
 		case j.tell.has(p.kind):
-			tell = append(tell, toPath(j.ann, p.kind, uint8(p.code), now))
+			tell = append(tell, toPath(&j.ann, p.kind, uint8(p.code), now))
 		case j.take.has(p.kind):
-			take = append(take, toWithdrawal(j.route.prefix))
+			take = append(take, toWithdrawal(j.ann.Prefix))
+		default:
+			continue
 		}
+		n[family(jobs[i].ann.Prefix)]++
 	}
 	if len(take) > 0 {
 		if err := p.server.DeletePath(apiutil.DeletePathRequest{Paths: take}); err != nil {
@@ -278,6 +282,7 @@ func (p *plane) apply(jobs []job, now time.Time) {
 			p.log.Error().Err(err).Int("routes", len(tell)).Msg("bgp: announce")
 		}
 	}
+	return n
 }
 
 // shutdownNote is what peers are told when we stop (RFC 9003).

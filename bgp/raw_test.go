@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -296,5 +297,52 @@ func TestMalformed(t *testing.T) {
 	s.wait("the reset", func(v *view) bool { return !v.up["raw"] && len(v.routes) == 0 })
 	if got := s.status("raw").LastError; !strings.Contains(got, "unrecognized well known attribute") {
 		t.Errorf("last error %q", got)
+	}
+}
+
+// A peer that keeps the session alive but reads nothing must not keep the others
+// from the latest values, and is thrown out in the end (RFC 9687).
+func TestStuckPeer(t *testing.T) {
+	t.Parallel()
+	n := newNet()
+	short := func(p *Peer) { passive(p); p.HoldTime = 3 * time.Second }
+	s := start(t, n.config(1, 64500, n.peer("raw", 1, 9, 64500, short), n.peer("b", 1, 2, 64500, passive)), func(s *Speaker) {
+		s.sendHold = time.Second // twice the hold time counts
+	})
+	b := start(t, n.config(2, 64500, n.peer("s", 2, 1, 64500)))
+	p := dialRaw(t, n, n.identity(9, 64500))
+	s.waitUp("raw", "b")
+	var wg sync.WaitGroup
+	quit := make(chan struct{})
+	wg.Go(func() {
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(500 * time.Millisecond):
+				_ = p.Send(bgptest.Frame(bgptest.Keepalive))
+			}
+		}
+	})
+	defer wg.Wait()
+	defer close(quit)
+
+	big := func(round uint32, i int) []byte {
+		return append(value(round<<16|uint32(i)), make([]byte, 3900)...)
+	}
+	for round, end := uint32(0), time.Now().Add(testTimeout); s.status("raw").Up && time.Now().Before(end); round++ {
+		for i := range 1000 {
+			s.Put(Announcement{Prefix: instance(i), Attribute: big(round, i)})
+		}
+		b.waitRoute("s", instance(999).String(), big(round, 999))
+		s.view.fold(s.Take(nil))
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.wait("the reset", func(v *view) bool { return !v.up["raw"] })
+	if got := s.status("raw").LastError; !strings.Contains(got, "administrative reset") {
+		t.Errorf("last error %q", got)
+	}
+	if st := s.status("b"); !st.Up || st.Flaps != 0 {
+		t.Errorf("the other session: %+v", st)
 	}
 }

@@ -28,6 +28,8 @@ type Speaker struct {
 	in   *inbox
 	want *wanted
 
+	sendHold time.Duration
+
 	ready chan struct{} // closed when every plane runs
 
 	mu      sync.RWMutex
@@ -54,7 +56,7 @@ func New(cfg Config, log zerolog.Logger) (*Speaker, error) {
 	return &Speaker{
 		log: log, cfg: cfg,
 		in: newInbox(cfg.MaxRoutesPerPeer), want: newWanted(),
-		ready: make(chan struct{}),
+		sendHold: sendHoldTime, ready: make(chan struct{}),
 	}, nil
 }
 
@@ -170,11 +172,11 @@ func (s *Speaker) Put(changed ...Announcement) { s.want.put(s.checked(changed)) 
 func (s *Speaker) Remove(prefixes ...netip.Prefix) { s.want.remove(prefixes) }
 
 // checked drops what cannot be announced, which is a fault of the caller.
-func (s *Speaker) checked(anns []Announcement) []*Announcement {
-	out := make([]*Announcement, 0, len(anns))
+func (s *Speaker) checked(anns []Announcement) []Announcement {
+	out := make([]Announcement, 0, len(anns))
 	for i := range anns {
 		a, fault := anns[i].check()
-		if a == nil {
+		if fault != "" {
 			s.log.Error().Stringer("prefix", anns[i].Prefix).Stringer("next_hop", anns[i].NextHop).
 				Msg("bgp: not announced: " + fault)
 			continue
@@ -200,7 +202,7 @@ func (s *Speaker) Take(buf []Event) []Event { return s.in.take(buf) }
 // announce hands over changes until ctx is done.
 func (s *Speaker) announce(ctx context.Context) {
 	var jobs []job
-	pace := newPacer()
+	pace := newPacer(s.sendHold)
 	for {
 		select {
 		case <-ctx.Done():
@@ -211,12 +213,12 @@ func (s *Speaker) announce(ctx context.Context) {
 			s.mu.RLock()
 			jobs = s.want.next(jobs[:0], batchMax)
 			now := time.Now()
-			for _, p := range s.planes {
+			for c, p := range s.planes {
 				if p != nil && len(jobs) > 0 {
-					p.apply(jobs, now)
+					pace.handed(carriage(c), p.apply(jobs, now))
 				}
 			}
-			wait := pace.handed(now, len(jobs), s.planes[:])
+			wait := pace.wait(now, s.planes[:])
 			s.mu.RUnlock()
 			if len(jobs) == 0 {
 				break

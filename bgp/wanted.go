@@ -21,21 +21,48 @@ type wanted struct {
 
 type counts struct{ intended, handed int }
 
-// A wantedRoute is guarded by wanted.mu.
+// A wantedRoute is guarded by wanted.mu. There may be very many, so it is an
+// Announcement without what most have not.
 type wantedRoute struct {
-	prefix  netip.Prefix
-	ann     *Announcement // immutable; nil: withdrawn
-	pending carriers      // planes that have to be told
-	handed  carriers      // planes that hold an earlier value
-	queued  bool
+	prefix    netip.Prefix
+	attribute []byte
+	rest      *Announcement // nil: all but prefix, attribute and boundary is zero
+	boundary  bool
+	withdrawn bool     // only prefix counts
+	queued    bool     // in wanted.changed
+	pending   carriers // planes that have to be told
+	handed    carriers // planes that hold an earlier value
+}
+
+func (r *wantedRoute) announcement() Announcement {
+	var a Announcement
+	if r.rest != nil {
+		a = *r.rest
+	}
+	a.Prefix, a.Attribute, a.Boundary = r.prefix, r.attribute, r.boundary
+	return a
+}
+
+func (r *wantedRoute) store(a *Announcement) {
+	r.attribute, r.boundary, r.rest = a.Attribute, a.Boundary, nil
+	if plain := (&Announcement{Prefix: a.Prefix, Attribute: a.Attribute, Boundary: a.Boundary}); !a.equal(plain) {
+		kept := *a
+		r.rest = &kept
+	}
+}
+
+func (r *wantedRoute) carriers() carriers {
+	if r.withdrawn {
+		return 0
+	}
+	return carriersOf(r.boundary)
 }
 
 // A job is one route to be brought to GoBGP.
 type job struct {
-	route *wantedRoute
-	ann   *Announcement // nil: withdraw
-	tell  carriers      // planes to announce it on
-	take  carriers      // planes to withdraw it from
+	ann  Announcement
+	tell carriers // planes to announce it on
+	take carriers // planes to withdraw it from
 }
 
 func newWanted() *wanted {
@@ -43,11 +70,11 @@ func newWanted() *wanted {
 }
 
 // put adds or changes routes.
-func (w *wanted) put(anns []*Announcement) {
+func (w *wanted) put(anns []Announcement) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, a := range anns {
-		w.set(a.Prefix, a)
+	for i := range anns {
+		w.set(&anns[i])
 	}
 	w.poke()
 }
@@ -57,52 +84,63 @@ func (w *wanted) remove(prefixes []netip.Prefix) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range prefixes {
-		w.set(p.Masked(), nil)
+		w.unset(w.items[p.Masked()])
 	}
 	w.poke()
 }
 
 // replace makes anns the whole set. The last of several with one prefix counts.
-func (w *wanted) replace(anns []*Announcement) {
+func (w *wanted) replace(anns []Announcement) {
 	keep := make(map[netip.Prefix]struct{}, len(anns))
-	for _, a := range anns {
-		keep[a.Prefix] = struct{}{}
+	for i := range anns {
+		keep[anns[i].Prefix] = struct{}{}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for p := range w.items {
+	for p, r := range w.items {
 		if _, ok := keep[p]; !ok {
-			w.set(p, nil)
+			w.unset(r)
 		}
 	}
-	for _, a := range anns {
-		w.set(a.Prefix, a)
+	for i := range anns {
+		w.set(&anns[i])
 	}
 	w.poke()
 }
 
-// set gives prefix the value a, nil for none.
-func (w *wanted) set(prefix netip.Prefix, a *Announcement) {
-	r := w.items[prefix]
+// set gives the route of a's prefix the value a, which is not kept.
+func (w *wanted) set(a *Announcement) {
+	r := w.items[a.Prefix]
 	if r == nil {
-		if a == nil {
+		r = &wantedRoute{prefix: a.Prefix, withdrawn: true}
+		w.items[a.Prefix] = r
+	} else if !r.withdrawn {
+		if old := r.announcement(); old.equal(a) {
 			return
 		}
-		r = &wantedRoute{prefix: prefix}
-		w.items[prefix] = r
-	} else if r.ann == a || r.ann != nil && a != nil && r.ann.equal(a) {
-		return
 	}
-	w.count(r.ann, -1)
-	w.count(a, +1)
-	r.ann = a
-	r.pending |= (a.carriers() | r.handed) & w.planes
+	w.count(r.carriers(), -1)
+	r.withdrawn = false
+	r.store(a)
+	w.count(r.carriers(), +1)
+	r.pending |= (r.carriers() | r.handed) & w.planes
 	w.queue(r)
 }
 
-func (w *wanted) count(a *Announcement, n int) {
+// unset withdraws r, which may be nil.
+func (w *wanted) unset(r *wantedRoute) {
+	if r == nil || r.withdrawn {
+		return
+	}
+	w.count(r.carriers(), -1)
+	*r = wantedRoute{prefix: r.prefix, withdrawn: true, queued: r.queued, pending: r.pending, handed: r.handed}
+	r.pending |= r.handed
+	w.queue(r)
+}
+
+func (w *wanted) count(on carriers, n int) {
 	for c := range numCarriages {
-		if a.carriers().has(c) {
+		if on.has(c) {
 			w.sum[c].intended += n
 		}
 	}
@@ -122,7 +160,7 @@ func (w *wanted) queue(r *wantedRoute) {
 
 // forget drops a withdrawn route that nobody has to be told about.
 func (w *wanted) forget(r *wantedRoute) {
-	if r.ann == nil && r.handed == 0 && !r.queued {
+	if r.withdrawn && r.handed == 0 && !r.queued {
 		delete(w.items, r.prefix)
 	}
 }
@@ -133,7 +171,7 @@ func (w *wanted) open(c carriage) {
 	defer w.mu.Unlock()
 	w.planes |= c.bit()
 	for _, r := range w.items {
-		if r.ann.carriers().has(c) {
+		if r.carriers().has(c) {
 			r.pending |= c.bit()
 			w.queue(r)
 		}
@@ -163,8 +201,8 @@ func (w *wanted) next(jobs []job, n int) []job {
 		r := w.changed[w.head]
 		w.changed[w.head] = nil
 		r.queued = false
-		on := r.ann.carriers()
-		j := job{route: r, ann: r.ann, tell: r.pending & on, take: r.pending & r.handed &^ on}
+		on := r.carriers()
+		j := job{ann: r.announcement(), tell: r.pending & on, take: r.pending & r.handed &^ on}
 		r.pending = 0
 		for c := range numCarriages {
 			if j.tell.has(c) && !r.handed.has(c) {

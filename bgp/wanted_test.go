@@ -14,17 +14,26 @@ func carryOutJobs(t interface{ Fatalf(string, ...any) }, jobs []job, have *[numC
 		for c := range numCarriages {
 			switch {
 			case j.tell.has(c) && j.take.has(c):
-				t.Fatalf("%v is both told to and taken from %v", j.route.prefix, c)
+				t.Fatalf("%v is both told to and taken from %v", j.ann.Prefix, c)
 			case j.tell.has(c):
-				have[c][j.route.prefix] = j.ann.Attribute[0]
+				have[c][j.ann.Prefix] = told(&j.ann)
 			case j.take.has(c):
-				if _, ok := have[c][j.route.prefix]; !ok {
-					t.Fatalf("%v is taken from %v, which does not have it", j.route.prefix, c)
+				if _, ok := have[c][j.ann.Prefix]; !ok {
+					t.Fatalf("%v is taken from %v, which does not have it", j.ann.Prefix, c)
 				}
-				delete(have[c], j.route.prefix)
+				delete(have[c], j.ann.Prefix)
 			}
 		}
 	}
+}
+
+// told is what the tables of the model hold.
+func told(a *Announcement) byte {
+	v := a.Attribute[0]
+	if a.MED.Present {
+		v |= 0x80
+	}
+	return v
 }
 
 // From any history, carrying out the jobs in portions of any size makes the
@@ -42,13 +51,14 @@ func TestWantedModel(t *testing.T) {
 				Prefix:    instance(rapid.IntRange(0, 6).Draw(t, "route")),
 				Attribute: []byte{byte(rapid.IntRange(0, 2).Draw(t, "value"))},
 				Boundary:  rapid.Bool().Draw(t, "boundary"),
+				MED:       Optional{Present: rapid.Bool().Draw(t, "med")},
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				a := draw(t)
 				truth[a.Prefix] = a
-				w.put([]*Announcement{a})
+				w.put([]Announcement{*a})
 			},
 			"remove": func(t *rapid.T) {
 				a := draw(t)
@@ -57,10 +67,10 @@ func TestWantedModel(t *testing.T) {
 			},
 			"replace": func(t *rapid.T) {
 				clear(truth)
-				var all []*Announcement
+				var all []Announcement
 				for range rapid.IntRange(0, 5).Draw(t, "n") {
 					a := draw(t)
-					all = append(all, a)
+					all = append(all, *a)
 					truth[a.Prefix] = a
 				}
 				w.replace(all)
@@ -89,10 +99,10 @@ func TestWantedModel(t *testing.T) {
 			want := map[netip.Prefix]byte{}
 			intended := 0
 			for p, a := range truth {
-				if a.carriers().has(c) {
+				if carriersOf(a.Boundary).has(c) {
 					intended++
 					if w.planes.has(c) {
-						want[p] = a.Attribute[0]
+						want[p] = told(a)
 					}
 				}
 			}
@@ -114,19 +124,19 @@ func TestWantedConflates(t *testing.T) {
 	w.open(carryDomain)
 	for i := range byte(10) {
 		a := ann("192.0.2.1/32", []byte{i})
-		w.put([]*Announcement{&a})
+		w.put([]Announcement{a})
 	}
 	jobs := w.next(nil, 100)
 	if len(jobs) != 1 || jobs[0].ann.Attribute[0] != 9 {
 		t.Errorf("%d jobs, want the last value only", len(jobs))
 	}
 	same := ann("192.0.2.1/32", []byte{9})
-	w.put([]*Announcement{&same})
+	w.put([]Announcement{same})
 	if jobs := w.next(nil, 100); len(jobs) != 0 {
 		t.Errorf("the same value again is work: %v", jobs)
 	}
 	w.remove(prefixes("192.0.2.1/32"))
-	w.put([]*Announcement{&same})
+	w.put([]Announcement{same})
 	w.remove(prefixes("192.0.2.1/32"))
 	if jobs := w.next(nil, 100); len(jobs) != 1 || !jobs[0].take.has(carryDomain) {
 		t.Errorf("jobs %v, want one withdrawal", jobs)
