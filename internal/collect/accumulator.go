@@ -181,7 +181,11 @@ func (a *Accumulator) Report(now time.Time) Report {
 			reasons = append(reasons, fmt.Sprintf("source %s lies: %v", c.Name, s.err))
 		}
 		missing, matters := a.missing(c)
-		if matters && c.Stale != StaleHold && c.Stale != StaleWithdraw {
+		switch {
+		case !matters || c.Stale == StaleWithdraw: // state has said it
+		case c.Stale == StaleHold:
+			reasons = append(reasons, "source "+c.Name+" is silent, its last values are held"+because(s.err))
+		default:
 			r.Degraded = true
 			reasons = append(reasons, "source "+c.Name+" is silent"+because(s.err))
 			for _, name := range missing {

@@ -135,7 +135,7 @@ func TestStalePolicies(t *testing.T) {
 		after  float64
 		score  uint8
 	}{
-		{"hold", StaleHold, 0.2, Up, "", 0.2, 8},
+		{"hold", StaleHold, 0.2, Up, "source s is silent, its last values are held", 0.2, 8},
 		{"degrade", StaleDegrade, 0.2, Up, "source s is silent", 0.9, 1},
 		{"degrade is the default", "", 0.2, Up, "source s is silent", 0.9, 1},
 		{"degrade never improves", StaleDegrade, 1.7, Up, "source s is silent", 1.7, 0},

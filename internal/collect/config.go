@@ -63,7 +63,7 @@ type Input struct {
 	Metric      string
 	Category    Category
 	Best, Worst float64
-	Weight      float64
+	Weight      float64 // among the inputs of the category; 0: 1
 }
 
 // A SourceType names a way to learn values.
@@ -83,29 +83,40 @@ type StalePolicy string
 
 const (
 	StaleHold     StalePolicy = "hold"     // keep saying the last value
-	StaleDegrade  StalePolicy = "degrade"  // utilisation at least 0.9
+	StaleDegrade  StalePolicy = "degrade"  // utilisation at least 0.9 (the default)
 	StaleWithdraw StalePolicy = "withdraw" // the instance is down
 )
 
-// A Source is one configured source of one instance.
+// A Source is one configured source of one instance. Where several sources of
+// an instance deliver a value of the same name, the first that is not stale has
+// the word; a stale source of which every value has such a stand-in is not
+// missed.
 type Source struct {
-	Name       string
+	Name       string            // unique in the instance
 	Type       SourceType
 	URL        string            // prometheus, orca-header: http(s)://; orca-stream: host:port
 	Command    []string          // exec
 	CGroup     string            // local: cgroup v2 path below /sys/fs/cgroup; "": the host
 	Headers    map[string]string // prometheus, orca-header
-	Interval   time.Duration
-	Timeout    time.Duration
-	StaleAfter time.Duration
+	Interval   time.Duration     // 0: 1 s
+	Timeout    time.Duration     // 0: 800 ms
+	StaleAfter time.Duration     // without a good answer; 0: 5 s
 	Stale      StalePolicy
-	MaxBody    int64 // octets
-	Values     map[string]Selector
+	MaxBody    int64 // octets, decompressed; 0: 4 MiB
+
+	// Values is what the source delivers, by name. Empty means, for
+	//
+	//	prometheus   an error
+	//	orca-*       utilisation = application_utilization, or else cpu_utilization
+	//	local        utilisation = cpu_utilisation
+	//	exec         a sign of life: the exit code says up or down
+	//	push         whatever has a meaning, or is an input of the normalization
+	Values map[string]Selector
 }
 
 // A Selector finds one value in what a source delivers.
 type Selector struct {
-	Metric    string            // series, ORCA field or key name
+	Metric    string            // series, ORCA field or key name; "": the value's own name
 	Labels    map[string]string // equality matches
 	Aggregate string            // sum (default), mean, max, min over the matching series
 	Rate      bool              // per second, of a counter; resets are recognised

@@ -33,9 +33,9 @@ func newFetcher(c Source, headers map[string]string) (*fetcher, error) {
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("url %q: %w", c.URL, errors.Unwrap(err))
+		return nil, fmt.Errorf("url: %w", errors.Unwrap(err)) // without the URL, which may hold a password
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("url %q: want http://host or https://host", c.URL)
+		return nil, fmt.Errorf("url %q: want http://host or https://host", u.Redacted())
 	}
 	request, err := http.NewRequest(http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -94,14 +94,10 @@ func (f *fetcher) fetch(ctx context.Context, use func(http.Header, io.Reader) er
 		io.CopyN(io.Discard, body, drainBody)
 		response.Body.Close()
 	}()
-	if response.StatusCode < 200 || response.StatusCode > 299 {
+	if response.StatusCode > 299 {
 		return fmt.Errorf("status %s", printable(response.Status))
 	}
-	err = use(response.Header, body)
-	if body.err != nil {
-		return body.err // a parser may have told it differently
-	}
-	return err
+	return use(response.Header, body)
 }
 
 func (f *fetcher) close() { f.client.CloseIdleConnections() }
@@ -111,7 +107,7 @@ func (f *fetcher) close() { f.client.CloseIdleConnections() }
 type limited struct {
 	r           io.Reader
 	left, limit int64
-	err         error // what ended it, other than io.EOF
+	err         error // what ended it, other than io.EOF; from then on it is all there is
 }
 
 func (l *limited) Read(p []byte) (int, error) {

@@ -8,7 +8,7 @@ import (
 
 // A lineFilter lets through the lines of a page in the Prometheus text format
 // that concern the wanted metrics. A page has thousands of series of which a
-// source wants a handful; parsing only those costs a fortieth, and a mistake in a
+// source wants a handful; parsing only those costs a twentieth, and a mistake in a
 // line that nobody asked for does no harm. Other lines are passed on empty, so
 // that the parser counts lines right.
 //

@@ -53,7 +53,7 @@ func TestScoreRounding(t *testing.T) {
 		{7.449, 7.4, 7}, // not 7.45 -> 7.5 -> 8
 		{7.45, 7.5, 8},  // the octet follows the decimal that is shown
 		{7.5, 7.5, 8}, {9.95, 10, 10}, {9.94, 9.9, 10},
-		{0.1 + 0.7 + 6.65, 7.5, 8}, // 7.449999999999999…: the noise of addition must not decide
+		{7.4499999, 7.5, 8}, // the noise of addition must not decide
 	}
 	for _, tt := range tests {
 		if got := newScore(tt.x); got != (Score{tt.value, tt.octet, true}) {

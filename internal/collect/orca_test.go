@@ -164,6 +164,14 @@ func TestORCAStream(t *testing.T) {
 	until(t, "a report", events, func(ev SourceEvent) bool {
 		return ev.Err == nil && maps.Equal(ev.Values, values{"utilisation": 0.25, "disk": 0.5})
 	})
+	for range 5 {
+		until(t, "the next report, without a hitch", events, func(ev SourceEvent) bool {
+			if ev.Err != nil {
+				t.Errorf("a stream that is opened anew is no failure: %v", ev.Err)
+			}
+			return true
+		})
+	}
 	recorder.SetApplicationUtilization(0.75)
 	until(t, "a new value", events, func(ev SourceEvent) bool { return ev.Err == nil && ev.Values["utilisation"] == 0.75 })
 	stop()

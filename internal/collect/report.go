@@ -52,7 +52,7 @@ type L1 struct {
 // A Report is what is known of one instance, or of several together.
 type Report struct {
 	State  State
-	Reason string // why down, unknown, degraded or anomalous; "" otherwise. Free of ages, so that it only changes with the facts
+	Reason string // why not up, or up with doubts; "" otherwise. Free of ages, so that it only changes with the facts
 	L0
 	L1
 	NormFI Score         // norm_fi (level 2)

@@ -114,10 +114,16 @@ func testPoller(t *testing.T) {
 	if first := moments[0].Sub(began); first > time.Second {
 		t.Errorf("asked after %v, want within a tenth of the interval", first)
 	}
+	waits := map[time.Duration]bool{}
 	for i := range len(moments) - 1 {
+		waits[moments[i+1].Sub(moments[i])] = true
 		if d := moments[i+1].Sub(moments[i]); d < 9*time.Second || d > 11*time.Second {
 			t.Errorf("asked after %v", d)
 		}
+	}
+
+	if len(waits) < 10 {
+		t.Errorf("only %d different intervals: sources stay in step", len(waits))
 	}
 
 	t.Log("# a source that hangs")

@@ -137,6 +137,17 @@ func TestRates(t *testing.T) {
 		"requests{i=\"a\"} 600\nseconds 118\nerrors 26\n", values{"raw": 600, "rate": 10, "fastest": 10, "mean": 0.1, "errors": 0.01})
 }
 
+// Labels in another order are the same series.
+func TestRateOfReorderedLabels(t *testing.T) {
+	e := newEvaluator(map[string]Selector{"r": {Metric: "c", Rate: true}})
+	now := time.Unix(1700000000, 0)
+	e.evaluate(now, page(t, "c{a=\"1\",b=\"2\"} 10\nc{a=\"2\",b=\"1\"} 100\n"))
+	got, err := e.evaluate(now.Add(time.Second), page(t, "c{b=\"1\",a=\"2\"} 103\nc{b=\"2\",a=\"1\"} 14\n"))
+	if !maps.Equal(got, values{"r": 7}) || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // A counter that once was no number must not spoil the rates after it.
 func TestRateAfterNonsense(t *testing.T) {
 	e := newEvaluator(map[string]Selector{"r": {Metric: "c", Rate: true}})
