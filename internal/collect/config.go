@@ -92,7 +92,7 @@ const (
 // the word; a stale source of which every value has such a stand-in is not
 // missed.
 type Source struct {
-	Name       string            // unique in the instance
+	Name       string // unique in the instance
 	Type       SourceType
 	URL        string            // prometheus, orca-header: http(s)://; orca-stream: host:port
 	Command    []string          // exec
