@@ -235,7 +235,7 @@ type ramp struct {
 	bin          [rampBins][4]float64
 }
 
-const rampBins = 128
+const rampBins = 256
 
 func (r *ramp) fill(from, to float64, f func(u float64) (y, slope float64)) {
 	h := (to - from) / rampBins
@@ -260,7 +260,7 @@ func (r *ramp) at(u float64) float64 {
 }
 
 // Curves are the cost curves that services have in common. They are built when
-// first needed and take about 28 kB each; there are at most 112 per set of
+// first needed and take about 36 kB each; there are at most 112 per set of
 // policy constants, and of sets the last 4 are kept. Not safe for concurrent
 // use: one Curves per goroutine that decides.
 type Curves struct {

@@ -26,7 +26,7 @@ func (b *basin) prepare() {
 	if y > 0 {
 		// The two directions of the curve are tabled apart. A little lower is
 		// safe: the share is zero from there on as well.
-		y = max(0, y*(1-1e-3)-1e-6)
+		y = max(0, y*(1-1e-3)-1e-5)
 	}
 	b.entry = b.base + b.s*y
 }

@@ -261,6 +261,26 @@ func TestQuota(t *testing.T) {
 	if q, want := sc.target("a1").Quota, 0.9+2*math.Sqrt(0.9)+1; math.Abs(q-want) > 1e-6 {
 		t.Errorf("quota %v, want %v", q, want)
 	}
+	sc.say("our rate doubles: no more room until the next advertisement has it, or quotas would grow with what they let through")
+	for range 30 {
+		sc.advance(time.Second)
+		for _, n := range []string{"a1", "b1"} {
+			sc.flows[n] += 20
+			sc.s.Own(sc.now, keyOf(n), 1, sc.flows[n])
+		}
+	}
+	sc.decide()
+	n := (10 + 80*40.0/200) * 0.05 // Λ_i is 40 of 200 now
+	if q, want := sc.target("a1").Quota, n+2*math.Sqrt(n)+1; math.Abs(q-want) > 1e-2 {
+		t.Errorf("quota %v, want %v", q, want)
+	}
+	for range 200 {
+		sc.advance(time.Second)
+		for _, n := range []string{"a1", "b1"} {
+			sc.flows[n] += 10
+			sc.s.Own(sc.now, keyOf(n), 1, sc.flows[n])
+		}
+	}
 	sc.say("loaded beyond η: our own rate is all we are entitled to, n = 10·0.05")
 	sc.hear("a1", 0.95)
 	sc.decide()
@@ -277,9 +297,62 @@ func TestQuota(t *testing.T) {
 		}
 	}
 	sc.decide()
-	n := 0.9 * 200 // 20 s / 50 ms / 2
+	n = 0.9 * 200 // 20 s / 50 ms / 2
 	if q, want := sc.target("a1").Quota, n+2*math.Sqrt(n)+1; math.Abs(q-want) > 1e-3*want {
 		t.Errorf("quota %v, want %v (stretch %v)", q, want, sc.sp.Stretch)
+	}
+}
+
+func TestPrefIsTheAverageOverTheWindow(t *testing.T) {
+	sc := newScene(t, Default())
+	sc.hear("a1", 0.5)
+	sc.hear("b1", 0.5)
+	sc.run(10 * time.Second)
+	sc.hear("b1", 0.9)
+	sc.s.Forget(sc.now, keyOf("b1"))
+	sc.decide()
+	sc.wantShares(map[string]float64{"a1": 1})
+	sc.say("a had half, and has all for 1 s of a window of 2 s when it is heard again: 1 - 0.5·e^-½")
+	sc.advance(time.Second)
+	sc.hear("a1", 0.7)
+	sc.advance(300 * ms) // whatever comes later is no part of it
+	sc.decide()
+	if got, want := sc.target("a1").Terms.Pref, 1-0.5*math.Exp(-0.5); math.Abs(got-want) > 1e-9 {
+		t.Errorf("pref %v, want %v", got, want)
+	}
+	sc.say("the same news again is no new advertisement")
+	before := sc.target("a1").Terms.Pref
+	c := candidate("a1", 0.7)
+	c.Heard = sc.now.Add(-300 * ms)
+	sc.s.Hear(sc.now, c)
+	sc.decide()
+	if got := sc.target("a1").Terms.Pref; got != before {
+		t.Errorf("pref %v, want %v still", got, before)
+	}
+}
+
+func TestOwnRateIsTheLeastThatShifts(t *testing.T) {
+	sc := newScene(t, Default())
+	sc.hear("a1", 0)
+	sc.hear("b1", 0)
+	started := uint64(0)
+	second := func() {
+		sc.s.Own(sc.now, keyOf("a1"), 5, started)
+		sc.run(time.Second)
+		started += 100
+	}
+	for range 10 {
+		second()
+	}
+	sc.say("advertised idle, yet we send 100 flows/s")
+	if math.Abs(sc.sp.Demand-100) > 1e-6 || math.Abs(sc.sp.OwnRate-100) > 1e-6 {
+		t.Errorf("Λ %v, own %v: want 100 both", sc.sp.Demand, sc.sp.OwnRate)
+	}
+	sc.say("half of ours should be there, and it says 20 flows/s: not 40, but all of ours shift")
+	sc.hear("a1", 0.1)
+	second()
+	if tm := sc.target("a1").Terms; math.Abs(tm.Pref-0.5) > 0.01 || math.Abs(tm.Slope-100) > 1e-6 {
+		t.Errorf("pref %v, L %v: want 0.5 and 100", tm.Pref, tm.Slope)
 	}
 }
 
@@ -403,9 +476,17 @@ func TestLexicographic(t *testing.T) {
 	sc.hear("b1", 0.5, set(1, 2))
 	sc.run(5 * time.Second)
 	sc.wantShares(map[string]float64{"b1": 1})
-	sc.run(6 * time.Second)
+	sc.run(6 * time.Second) // moves in its last seconds
 	if sc.share("a1") == 0 {
 		t.Errorf("still at b after the dwell: %s", describe(sc.sp))
+	}
+	sc.say("b is as good again, and nearer; but the last move is not ten seconds ago")
+	sc.hear("a1", 0.5, set(1, 5))
+	sc.hear("a2", 0.5, set(1, 5))
+	sc.hear("b1", 0.5, set(1, 5))
+	sc.run(2 * time.Second)
+	if sc.share("b1") != 0 {
+		t.Errorf("moved within the dwell: %s", describe(sc.sp))
 	}
 	sc.say("a higher preference does not wait")
 	sc.hear("c1", 0.5, set(2, 0))
