@@ -38,8 +38,8 @@ type Peer struct {
 
 	LocalAddress netip.Addr // zero: the kernel's choice
 	Passive      bool
-	HoldTime     time.Duration // 0: no keepalives
-	ConnectRetry time.Duration
+	HoldTime     time.Duration // 0: no keepalives, if the peer agrees (see the package comment)
+	ConnectRetry time.Duration // 0: 5s
 	IPv4, IPv6   bool // families
 
 	Password     string // TCP MD5 (RFC 2385); "": none

@@ -148,6 +148,28 @@ func TestGracefulRestart(t *testing.T) {
 	})
 }
 
+func TestLongLivedGracefulRestart(t *testing.T) {
+	t.Parallel()
+	n := newNet()
+	s := start(t, n.config(1, 64500, n.peer("raw", 1, 9, 64500, func(p *Peer) {
+		passive(p)
+		p.GracefulRestart, p.LongLivedGracefulRestart = time.Second, time.Second
+	})))
+	id := n.identity(9, 64500)
+	id.Restart, id.IPv6 = 1, false
+	id.Extra = []byte{71, 7, 0, 1, 1, 0x80, 0, 0, 1} // RFC 9494: IPv4 unicast, stale time 1 s
+	p := dialRaw(t, n, id)
+	say(t, p, []byte{1}, "192.0.2.1/32")
+	endOfRIB(t, p)
+	s.waitRoute("raw", "192.0.2.1/32", []byte{1})
+	p.Close()
+	lost := time.Now()
+	s.waitGone("raw", "192.0.2.1/32")
+	if kept := time.Since(lost); kept < 1500*time.Millisecond {
+		t.Errorf("kept for %v, want restart time and stale time", kept)
+	}
+}
+
 func TestStopWithGracefulRestart(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, 64500, 64500, func(p *Peer) { p.GracefulRestart = 20 * time.Second })

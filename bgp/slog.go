@@ -10,7 +10,8 @@ import (
 )
 
 // newLogger is a logger for GoBGP that writes to log. What GoBGP calls info is
-// the life of sessions that we log ourselves, so it comes out one level lower.
+// the life of sessions, which the agent knows from events and logs in its own
+// words, so it comes out one level lower.
 // Once mute is true nothing is written.
 func newLogger(log zerolog.Logger, mute *atomic.Bool) *slog.Logger {
 	return slog.New(slogHandler{log: log, mute: mute})

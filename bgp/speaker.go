@@ -41,7 +41,9 @@ type Speaker struct {
 }
 
 // New checks cfg and returns a Speaker that does nothing yet. The error names
-// everything that is wrong.
+// everything that is wrong. If cfg has EdgeMetadata peers, no other Speaker of
+// the process may run, unless one with such peers was made before: GoBGP learns
+// the attribute for the whole process.
 func New(cfg Config, log zerolog.Logger) (*Speaker, error) {
 	cfg, err := cfg.normalize()
 	if err != nil {

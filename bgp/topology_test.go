@@ -43,6 +43,23 @@ func TestRouteReflector(t *testing.T) {
 	c[2].waitRoute("rr", "192.0.2.3/32", []byte{3})
 }
 
+// An agent between two others is no router: it does not pass on what it hears.
+func TestNoTransit(t *testing.T) {
+	t.Parallel()
+	n := newNet()
+	hub := start(t, n.config(1, 64500, n.peer("a", 1, 2, 64501, passive), n.peer("b", 1, 3, 64502, passive)))
+	a := start(t, n.config(2, 64501, n.peer("hub", 2, 1, 64500)))
+	b := start(t, n.config(3, 64502, n.peer("hub", 3, 1, 64500)))
+	a.Put(ann("192.0.2.2/32", []byte{2}))
+	hub.waitRoute("a", "192.0.2.2/32", []byte{2})
+	hub.waitUp("b")
+	hub.Put(ann("192.0.2.1/32", []byte{1}))
+	b.waitRoute("hub", "192.0.2.1/32", []byte{1})
+	if len(b.view.routes) != 1 {
+		t.Errorf("routes %v, want only the hub's own", b.view.routes)
+	}
+}
+
 // Two sites say the same prefix; with ADD-PATH the third hears both.
 func TestAddPath(t *testing.T) {
 	t.Parallel()
@@ -220,9 +237,10 @@ func TestMD5(t *testing.T) {
 	}
 }
 
-func TestTTLSecurityAndMultihop(t *testing.T) {
+func TestSessionOptions(t *testing.T) {
 	for name, edit := range map[string]func(*Peer){
 		"GTSM":     func(p *Peer) { p.TTLSecurity = true },
+		"BFD":      func(p *Peer) { p.BFD = true }, // that of the peer never comes up on loopback
 		"multihop": func(p *Peer) { p.MultihopTTL = 8 },
 	} {
 		t.Run(name, func(t *testing.T) {
