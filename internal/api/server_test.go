@@ -487,6 +487,9 @@ func stream(t *testing.T, socket string, header ...string) (lines <-chan string,
 		for sc.Scan() {
 			out <- sc.Text()
 		}
+		if err := sc.Err(); err != nil && ctx.Err() == nil {
+			t.Errorf("the stream broke off: %v", err)
+		}
 	})
 	return out, func() { stop(); wg.Wait() }
 }
@@ -569,9 +572,13 @@ func TestHeartbeat(t *testing.T) {
 	go func() { done <- s.Run(ctx) }()
 	<-s.Ready()
 	lines, stop := stream(t, socket)
-	for _, want := range []string{"retry: 2000", "", ": still here", "", ": still here", ""} {
+	want := []string{"retry: 2000", ""}
+	for range 2 {
+		want = append(want, ": still here", "")
+	}
+	for _, want := range want {
 		if got := <-lines; got != want {
-			t.Errorf("line %q, want %q", got, want)
+			t.Fatalf("line %q, want %q", got, want)
 		}
 	}
 	stop()

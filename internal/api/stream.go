@@ -89,11 +89,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, filter Filter) {
 	defer context.AfterFunc(s.stopping, cancel)()
 
 	rc := http.NewResponseController(w)
-	// The request is read; its deadline must not end the stream.
-	if err := rc.SetReadDeadline(time.Time{}); err != nil {
-		s.writeError(w, fmt.Errorf("api: event stream: %w", err))
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

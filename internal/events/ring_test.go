@@ -141,8 +141,13 @@ func TestRepeatedEventsAreLimitedPerName(t *testing.T) {
 		t.Errorf("after Flush: %v", got)
 	}
 
-	t.Logf("# a clock that is set back gives no tokens and does not panic")
-	r.Append(Event{At: start.Add(-time.Hour), Name: MetricSaid})
+	t.Logf("# a clock that is set back neither gives tokens nor takes them")
+	if _, ok := r.Append(Event{At: start.Add(-time.Hour), Name: PeerUp}); !ok {
+		t.Error("a clock that was set back silences a name")
+	}
+	if _, ok := r.Append(Event{At: start.Add(-time.Hour), Name: MetricSaid}); ok {
+		t.Error("a clock that was set back gives a token")
+	}
 }
 
 func TestNothingAboutClients(t *testing.T) {
