@@ -8,6 +8,12 @@
 // it does, and leaves the last word on each flow to the ingress's own open
 // flows and a quota.
 //
+// A Service is told what is advertised, measured and open, and decides on a
+// Split; a Picker chooses a target for each flow as a data plane does; Explain
+// says why, and what would tip it. When news fails, a ladder is climbed down:
+// fresh metrics, aged ones, sites as a whole, round trips, and at last the
+// anycast route, which is always there.
+//
 // The package is pure: time is an argument, randomness an argument, results
 // do not depend on the order of arrival. It does not know where candidates
 // come from and moves no packets.
