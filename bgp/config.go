@@ -40,7 +40,7 @@ type Peer struct {
 	Passive      bool
 	HoldTime     time.Duration // 0: no keepalives, if the peer agrees (see the package comment)
 	ConnectRetry time.Duration // 0: 5s
-	IPv4, IPv6   bool // families
+	IPv4, IPv6   bool          // families
 
 	Password     string // TCP MD5 (RFC 2385); "": none
 	TTLSecurity  bool   // GTSM (RFC 5082)

@@ -73,8 +73,9 @@ func startPlane(ctx context.Context, kind carriage, cfg *Config, listening bool,
 		}
 	}
 	if err := p.start(ctx, global); err != nil {
-		_ = p.stop(ctx, false, nil)
-		return nil, err
+		stop, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		return nil, errors.Join(err, p.stop(stop, false, nil))
 	}
 	return p, nil
 }

@@ -248,6 +248,32 @@ func TestPlainRoutes(t *testing.T) {
 	}
 }
 
+// GoBGP says nothing of a route that replaces another and has our own AS in its
+// path. If this test fails, GoBGP has improved, and the package comment must too.
+func TestLoopIsSilent(t *testing.T) {
+	t.Parallel()
+	n := newNet()
+	s := start(t, n.config(1, 64500, n.peer("raw", 1, 9, 64501, passive)))
+	p := dialRaw(t, n, n.identity(9, 64501))
+	s.waitUp("raw")
+	send := func(value byte, to string, path ...uint32) {
+		t.Helper()
+		attrs := bgptest.Join(bgptest.Mandatory(netip.MustParseAddr("127.0.0.9"), path...),
+			bgptest.Attr(bgptest.Optional|bgptest.Transitive, DefaultAttributeType, []byte{value}))
+		if err := p.Send(bgptest.UpdateFrame(nil, attrs, bgptest.NLRI(prefixes(to)...))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(1, "192.0.2.1/32", 64501)
+	s.waitRoute("raw", "192.0.2.1/32", []byte{1})
+	send(2, "192.0.2.1/32", 64501, 64500)
+	send(3, "192.0.2.2/32", 64501)
+	s.waitRoute("raw", "192.0.2.2/32", []byte{3})
+	if ev, ok := s.view.route("raw", "192.0.2.1/32"); !ok || ev.Attribute[0] != 1 {
+		t.Errorf("now %+v", ev)
+	}
+}
+
 // TestMalformed sends what RFC 7606 is about. The session must stay, the other
 // routes too, and the process of course.
 func TestMalformed(t *testing.T) {

@@ -82,27 +82,35 @@ func (s *Speaker) Run(ctx context.Context) (err error) {
 
 func (s *Speaker) start(ctx context.Context) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.ran {
+		s.mu.Unlock()
 		return errors.New("bgp: a Speaker runs only once")
 	}
-	s.ran = true
+	s.ran, s.running = true, true
 	speakerRuns(+1)
-	s.running = true
-	need, listen := s.cfg.planes()
-	s.listen = listen
+	err := s.open(ctx)
+	s.mu.Unlock()
+	if err != nil {
+		return errors.Join(err, s.stop())
+	}
+	return nil
+}
+
+// open starts what cfg says. mu is held.
+func (s *Speaker) open(ctx context.Context) error {
+	var need carriers
+	need, s.listen = s.cfg.planes()
 	for c := range numCarriages {
-		if !need.has(c) {
-			continue
-		}
-		if err := s.openPlane(ctx, c); err != nil {
-			return errors.Join(err, s.closePlanes(false))
+		if need.has(c) {
+			if err := s.openPlane(ctx, c); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range s.cfg.Peers {
 		p := &s.cfg.Peers[i]
 		if err := s.planes[p.carriage()].addPeer(ctx, p); err != nil {
-			return errors.Join(err, s.closePlanes(false))
+			return err
 		}
 	}
 	return nil
@@ -132,30 +140,30 @@ func (cfg *Config) restartsGracefully() bool {
 
 func (s *Speaker) stop() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closePlanes(s.cfg.restartsGracefully())
+	planes, cfg := s.planes, s.cfg
+	s.planes, s.running = [numCarriages]*plane{}, false
+	s.mu.Unlock()
+	return s.closePlanes(planes, &cfg, cfg.restartsGracefully())
 }
 
-// closePlanes ends all planes at once and the life of the Speaker. mu is held.
-func (s *Speaker) closePlanes(graceful bool) error {
+// closePlanes ends planes, all at once, and with them the life of the Speaker.
+func (s *Speaker) closePlanes(planes [numCarriages]*plane, cfg *Config, graceful bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
 	var errs [numCarriages]error
-	for c, p := range s.planes {
+	for c, p := range planes {
 		if p != nil {
-			wg.Go(func() { errs[c] = p.stop(ctx, graceful, s.cfg.Peers) })
+			wg.Go(func() { errs[c] = p.stop(ctx, graceful, cfg.Peers) })
 		}
 	}
 	wg.Wait()
-	for c, p := range s.planes {
+	for c, p := range planes {
 		if p != nil {
 			p.forgetPeers("stopped")
 			s.want.close(carriage(c))
-			s.planes[c] = nil
 		}
 	}
-	s.running = false
 	speakerRuns(-1)
 	return errors.Join(errs[:]...)
 }
