@@ -184,12 +184,7 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("api: listen: %w", err)
 	}
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		if cerr := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), uint32(mode.Perm())) }); cerr != nil {
-			return cerr
-		}
-		return err
-	}}
+	lc := net.ListenConfig{Control: bindWithMode(mode)}
 	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("api: listen: %w", err)
@@ -199,6 +194,16 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 		return nil, fmt.Errorf("api: listen: %w", err)
 	}
 	return l, nil
+}
+
+// bindWithMode sets the mode of a socket's descriptor before it is bound.
+func bindWithMode(mode fs.FileMode) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) (err error) {
+		if cerr := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), uint32(mode.Perm())) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}
 }
 
 // removeStale removes a socket that nobody listens on. Anything else in that
