@@ -268,7 +268,11 @@ func reloadCode(r api.ReloadResult) int {
 
 func (a *app) writeReload(r api.ReloadResult) {
 	for _, p := range r.Problems {
-		text := fmt.Sprintf("%s: %s:%d:%d: %s", p.Severity, p.File, p.Line, p.Column, join(p.Path, p.Message))
+		text := fmt.Sprintf("%s: %s:%d:%d: ", p.Severity, p.File, p.Line, p.Column)
+		if p.Path != "" {
+			text += p.Path + ": "
+		}
+		text += p.Message
 		if p.Hint != "" {
 			text += " (" + p.Hint + ")"
 		}

@@ -57,7 +57,11 @@ func until(at, now time.Time) string {
 	if at.IsZero() || at.Before(now) {
 		return ""
 	}
-	return span(at.Sub(now))
+	d := at.Sub(now)
+	if d > 10*time.Second { // a deadline of 5m is not "4m59s" for having been answered later
+		d = d.Round(time.Second)
+	}
+	return span(d)
 }
 
 // millis is a short time with three digits: 0.300ms, 8.40ms, 49.7ms, 1388ms.

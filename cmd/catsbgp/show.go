@@ -407,7 +407,11 @@ func says(d *api.Decoded) string {
 		for _, m := range i.Metrics {
 			switch m.Name {
 			case "utilisation", "norm_fi", "capacity":
-				words = append(words, m.Name+" "+m.Text)
+				text := m.Text
+				if text == "" {
+					text = strings.TrimSpace(number(m.Value) + " " + m.Unit)
+				}
+				words = append(words, m.Name+" "+text)
 			}
 		}
 		words = append(words, i.Flags...)

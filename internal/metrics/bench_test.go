@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/catsbgp/catsbgp/internal/api"
 	"github.com/catsbgp/catsbgp/internal/api/apitest"
 )
 
@@ -18,7 +17,7 @@ func BenchmarkScrape(b *testing.B) {
 		target.CSCIID = fmt.Sprint("#", i)
 		heard.CSCIID = target.CSCIID
 		backend.ServiceDocs[0].Targets = append(backend.ServiceDocs[0].Targets, target)
-		backend.SiteDocs[1].Instances = append(backend.SiteDocs[1].Instances, api.HeardInstance(heard))
+		backend.SiteDocs[1].Instances = append(backend.SiteDocs[1].Instances, heard)
 	}
 	h := newMetrics(backend).Handler()
 	b.ReportAllocs()
