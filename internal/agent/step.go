@@ -139,7 +139,7 @@ func (a *Agent) echo(now time.Time, an ingress.Announcement) {
 // announcement is how a route of the egress core is said in BGP.
 func (a *Agent) announcement(r egress.Route) bgp.Announcement {
 	an := bgp.Announcement{Prefix: r.Prefix, Attribute: r.Attribute, Boundary: r.Anycast}
-	if a.cfg.Agent.Locator.Is4() == r.Prefix.Addr().Is4() {
+	if a.cfg.Agent.Locator.Is4() == r.Prefix.Addr().Is4() && !onLink(&a.cfg.BGP.Config) {
 		an.NextHop = a.cfg.Agent.Locator
 	}
 	if r.Shutdown {
@@ -149,6 +149,13 @@ func (a *Agent) announcement(r egress.Route) bgp.Announcement {
 		an.LargeCommunities = append(an.LargeCommunities, bgp.LargeCommunity(c))
 	}
 	return an
+}
+
+// onLink reports whether there is a directly connected external peer. Such a
+// peer takes only next hops on the link (RFC 4271 section 5.1.3), so routes
+// must name the address of the session and not the locator.
+func onLink(cfg *bgp.Config) bool {
+	return slices.ContainsFunc(cfg.Peers, func(p bgp.Peer) bool { return p.ASN != cfg.ASN && p.MultihopTTL <= 1 })
 }
 
 // verdict counts and tells what was said or held back of an instance. What is
