@@ -89,7 +89,8 @@ type state struct {
 	path *path
 
 	// Cleaned up from the candidate and the policy.
-	util     float64 // advertised; meaningful if metrics
+	said     float64 // utilisation as advertised; meaningful if metrics
+	util     float64 // the same, or corrected by silence (see hush)
 	capacity float64 // flows/s; 0: unknown
 	metrics  bool
 	service  float64 // s
@@ -104,8 +105,10 @@ type state struct {
 	share     float64 // p, in force
 	avg       float64 // EWMA of share over window
 	avgAt     time.Time
-	pref      float64 // avg, when the advertisement arrived
-	gap       float64 // s between advertisements, EWMA; 0: unknown
+	pref      float64   // avg, when util was true: when the advertisement arrived, or was corrected
+	odd       time.Time // since when util should have changed by more than goes unsaid; zero: it should not
+	stiff     float64   // C/L of the last decision; 0: none yet
+	gap       float64   // s between advertisements, EWMA; 0: unknown
 	own       ownFlows
 	xPref     float64 // own rate when the advertisement arrived
 	xKnown    bool
@@ -149,12 +152,13 @@ func (st *state) clean(p *Policy, cv *Curves) {
 	c := &st.Candidate
 	switch {
 	case !math.IsNaN(c.Utilisation):
-		st.util, st.metrics = min(max(c.Utilisation, 0), maxUtilisation), true
+		st.said, st.metrics = min(max(c.Utilisation, 0), maxUtilisation), true
 	case c.Score >= 0:
-		st.util, st.metrics = 1-float64(min(c.Score, 10))/10, true
+		st.said, st.metrics = 1-float64(min(c.Score, 10))/10, true
 	default:
-		st.util, st.metrics = 0, false
+		st.said, st.metrics = 0, false
 	}
+	st.util, st.odd = st.said, time.Time{}
 	if c.Level == LevelSite {
 		st.metrics = false
 	}

@@ -72,6 +72,7 @@ func (s *Service) balance(pl *plan) {
 			base: pl.rtt[i] + st.service, s: st.service, curve: st.curve,
 		}
 		b.prepare()
+		st.stiff = b.k
 		pl.basins = append(pl.basins, b)
 		pl.slope = append(pl.slope, l)
 	}

@@ -47,6 +47,11 @@ func (s *Service) Decide(now time.Time) *Split {
 		st.remember(now, &s.fade)
 	}
 	cold := s.cold(now)
+	if tick && !cold {
+		for _, st := range s.list {
+			st.hush(now)
+		}
+	}
 	pl := &s.plan
 	s.draft(pl, now, cold)
 	s.price = pl.price

@@ -2,6 +2,7 @@ package selection
 
 import (
 	"math"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -590,4 +591,54 @@ func TestTicks(t *testing.T) {
 	}
 	sc.decide()
 	check(500 * ms)
+}
+
+// A site that is overloaded by users who come another way: what we take away
+// does not relieve it as far as we reckon, so it has nothing new to say. Its
+// silence says that.
+func TestSilenceIsNews(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	s := New(advert.CSID{}, Default(), 1)
+	key := func(n byte) advert.InstanceKey {
+		return advert.InstanceKey{ID: advert.InstanceNumber(uint32(n)), Egress: netip.AddrFrom4([4]byte{192, 0, 2, n})}
+	}
+	hear := func(n byte, u float64) {
+		s.Hear(now, Candidate{Key: key(n), Site: string('a' + rune(n)), Utilisation: u, Score: -1, Capacity: 100, Slots: 8, Heard: now, Validity: 90 * time.Second})
+	}
+	var started [3]uint64
+	share := func(n byte) float64 {
+		for _, tg := range s.Decide(now).Targets {
+			if tg.Key == key(n) {
+				return tg.Share
+			}
+		}
+		return 0
+	}
+	// run lets d pass, with 60 flows a second by the shares.
+	run := func(d time.Duration) {
+		for end := now.Add(d); now.Before(end); now = now.Add(100 * time.Millisecond) {
+			for n := byte(1); n <= 2; n++ {
+				started[n] += uint64(6 * share(n))
+				s.Own(now, key(n), 1, started[n])
+			}
+		}
+	}
+	hear(1, 0.3)
+	hear(2, 0.3)
+	run(20 * time.Second)
+
+	t.Logf("# 120 %% of site 1 is others' load; it says 150 %% and later, with less of ours, 132 %%")
+	hear(1, 1.5)
+	run(3 * time.Second)
+	hear(1, 1.32)
+	run(5 * time.Second)
+	before := share(1)
+	if before > 0.45 {
+		t.Errorf("site 1 has %.2f of the flows soon after, want it left in part", before)
+	}
+	t.Logf("# a quarter of a minute without a word confirms 132 %%")
+	run(18 * time.Second)
+	if after := share(1); after > before/4 {
+		t.Errorf("site 1 has %.2f of the flows, had %.2f: its silence was not heard", after, before)
+	}
 }
