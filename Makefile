@@ -38,7 +38,7 @@ fuzz:
 	scripts/fuzz $(FUZZTIME)
 
 deb: build
-	packaging/build-deb
+	packaging/build-deb.sh
 
 clean:
 	rm -rf bin dist

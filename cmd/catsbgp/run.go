@@ -55,6 +55,7 @@ func (a *app) runAgent(ctx context.Context, file string) error {
 	ag, err := agent.New(cfg, agent.Options{
 		Log: log, Build: metrics.Build{Version: b.Version, Revision: b.Revision, GoVersion: b.GoVersion},
 		File: file, Load: func() (*config.Config, error) { return config.Load(file) },
+		Reloaded: func(cfg *config.Config) { zerolog.SetGlobalLevel(level(cfg.Log)) },
 	})
 	if err != nil {
 		return err
@@ -128,15 +129,22 @@ func monotonic() int64 {
 	return ts.Nano() / 1000
 }
 
-// newLog returns the log that the configuration asks for.
+// newLog returns the log that the configuration asks for. Its level is the
+// global one, so that a reload can change it.
 func newLog(w io.Writer, cfg config.Log) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
-	level, err := zerolog.ParseLevel(cfg.Level)
-	if err != nil {
-		level = zerolog.InfoLevel
-	}
+	zerolog.SetGlobalLevel(level(cfg))
 	if cfg.Format == "console" || cfg.Format == "auto" && isTerminal(w) {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return zerolog.New(w).With().Timestamp().Logger()
+}
+
+// level is the level of a configuration, which knows no others.
+func level(cfg config.Log) zerolog.Level {
+	l, err := zerolog.ParseLevel(cfg.Level)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return l
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"github.com/catsbgp/catsbgp/internal/ingress"
 	"github.com/catsbgp/catsbgp/internal/metrics"
 	"github.com/catsbgp/catsbgp/internal/netmetric"
+	"github.com/catsbgp/catsbgp/selection"
 )
 
 // Options are what an agent needs besides its configuration.
@@ -33,6 +35,12 @@ type Options struct {
 	// Load reads the configuration again, for Reload. Nil: no reload.
 	Load func() (*config.Config, error)
 	File string // that Load reads, for display
+	// Reloaded is called in the loop after a new configuration is in force, for
+	// what lies outside the agent (the log's level).
+	Reloaded func(*config.Config)
+	// Split is called in the loop with every new split, once it is in force. It
+	// must not block. Nil: nobody asks.
+	Split func(*selection.Split)
 	// NoAPI leaves out the API server (an agent inside another program).
 	NoAPI bool
 }
@@ -68,6 +76,7 @@ type Agent struct {
 	peers    map[string]bgp.PeerEvent
 	served   map[advert.CSID]bool // services with a target, by the last split
 	counters counters
+	counted  time.Time          // when our own flows were last counted
 	counts   []classifier.Count // reused
 	heard    []bgp.Event        // reused
 	taken    []collect.Event    // reused
@@ -94,8 +103,8 @@ func New(cfg *config.Config, opt Options) (*Agent, error) {
 		opt: opt, log: opt.Log, cfg: cfg,
 		ring: events.NewRing(cfg.API.Events), flows: &classifier.Table{},
 		ready:    make(chan struct{}),
-		samples:  newMailbox[sampleKey, collect.Event](),
-		measured: newMailbox[netip.Addr, netmetric.Measurement](),
+		samples:  newMailbox[sampleKey](mergeSamples),
+		measured: newMailbox[netip.Addr, netmetric.Measurement](nil),
 		calls:    make(chan func(time.Time)),
 		intended: map[netip.Prefix]intention{},
 		peers:    map[string]bgp.PeerEvent{},
@@ -139,6 +148,27 @@ func (a *Agent) sample(ev collect.Event) {
 	case collect.CheckEvent:
 		a.samples.put(sampleKey{ev.Key, ev.Check, true}, ev)
 	}
+}
+
+// mergeSamples keeps what a newer result of the same source or check does not
+// repeat: that a check changed its mind, and values that were pushed before
+// others.
+func mergeSamples(old, newer collect.Event) collect.Event {
+	switch newer := newer.(type) {
+	case collect.CheckEvent:
+		newer.Changed = newer.Changed || old.(collect.CheckEvent).Changed
+		return newer
+	case collect.SourceEvent:
+		was := old.(collect.SourceEvent).Values
+		if newer.Err != nil || len(was) == 0 {
+			return newer
+		}
+		all := maps.Clone(was)
+		maps.Copy(all, newer.Values)
+		newer.Values = all
+		return newer
+	}
+	panic(fmt.Sprintf("BUG: agent: unknown sample %T", newer))
 }
 
 // Ready is closed once the agent has started all its parts.
@@ -267,6 +297,7 @@ func (a *Agent) turn(now time.Time) (next time.Time) {
 	}
 	clear(a.taken)
 	clear(a.heard)
+	a.ring.Flush(now)
 
 	if a.egress != nil {
 		next = a.stepEgress(now)

@@ -158,6 +158,8 @@ reflector = "%[2]s:18624"
 [dampening]
 smoothing = "100ms"
 min_interval = "100ms"
+refresh = "2s"
+validity = "10s"
 [[bgp.peer]]
 name = "gate"
 address = "127.0.4.1"

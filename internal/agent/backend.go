@@ -103,7 +103,7 @@ func (a *Agent) status(now time.Time) api.Status {
 		st.Warnings = append(st.Warnings, api.Warning{Code: "no_peers", Severity: api.SeverityCritical, Message: "no BGP session is established"})
 	}
 	for _, w := range a.cfg.Warnings {
-		st.Warnings = append(st.Warnings, api.Warning{Code: "config", Severity: api.SeverityWarning, Message: w.String(), Since: a.loaded})
+		st.Warnings = append(st.Warnings, api.Warning{Code: "config", Severity: api.SeverityWarning, Message: fmt.Sprintf("%s:%d: %s: %s", w.File, w.Line, w.Key, w.Message), Since: a.loaded})
 	}
 	if r := a.reload; r != nil && !r.OK {
 		st.Warnings = append(st.Warnings, api.Warning{Code: "reload_failed", Severity: api.SeverityCritical, Message: r.Message, Since: r.At})
@@ -353,7 +353,7 @@ func (a *Agent) push(now time.Time, r api.PushRequest) error {
 	if source == "" {
 		return api.NotFound("%s has no source of type push", key)
 	}
-	if err := a.runner.Push(key, source, r.Values, 0, now); err != nil {
+	if err := a.runner.Push(key, source, r.Values, time.Duration(r.TTLSeconds*float64(time.Second)), now); err != nil {
 		return api.Invalid("%v", err)
 	}
 	return nil
@@ -404,6 +404,9 @@ func (a *Agent) applyConfig(now time.Time, cfg *config.Config, err error) api.Re
 	}
 	if a.ingress != nil {
 		a.ingress.Configure(now, ingressOptions(cfg, ks))
+	}
+	if a.opt.Reloaded != nil {
+		a.opt.Reloaded(cfg)
 	}
 	res.OK = true
 	res.Changes = changes(diff)

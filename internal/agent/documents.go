@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -172,10 +173,19 @@ func sourceDoc(now time.Time, s collect.SourceStatus, in collect.Instance) api.S
 	for _, c := range in.Sources {
 		if c.Name == s.Name {
 			d.IntervalSeconds, d.StalePolicy = c.Interval.Seconds(), string(c.Stale)
-			d.Target = cmp.Or(c.URL, strings.Join(c.Command, " "), c.CGroup)
+			d.Target = cmp.Or(withoutPassword(c.URL), strings.Join(c.Command, " "), c.CGroup)
 		}
 	}
 	return d
+}
+
+// withoutPassword is a URL as it may be shown.
+func withoutPassword(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text // host:port
+	}
+	return u.Redacted()
 }
 
 func checkDoc(now time.Time, s collect.CheckStatus, in collect.Instance) api.Check {
@@ -276,7 +286,7 @@ func (b backend) Sites(ctx context.Context) ([]api.Site, error) {
 
 func (a *Agent) siteDoc(v ingress.SiteView) api.Site {
 	d := api.Site{Locator: v.Locator.String(), Name: v.Name, Local: v.Locator == a.cfg.Agent.Locator, LastHeardAt: v.Heard}
-	if p := v.Path; !p.At.IsZero() {
+	if p := v.Path; !p.At.IsZero() && !d.Local {
 		d.Reachable = &p.Reachable
 		d.Sent, d.Received = p.Sent, p.Received
 		if p.Known {
@@ -488,30 +498,13 @@ func (a *Agent) routeDoc(in intention) api.Route {
 	return d
 }
 
-// decoded is an attribute of ours in words.
+// decoded is an attribute of ours in words; nil if it is not one.
 func decoded(b []byte) *api.Decoded {
-	var att advert.Attribute
-	if advert.DecodeAttribute(b, &att) != nil {
+	d, err := api.DecodeValue(b)
+	if err != nil {
 		return nil
 	}
-	doc := att.Describe()
-	d := &api.Decoded{Length: len(b), Locator: doc.Locator, Problems: doc.Ignored,
-		Profile: &api.DecodedProfile{Version: doc.Version, Complete: doc.Complete, Aggregated: doc.Aggregated, Profile: doc.Normalization, Domain: doc.Domain}}
-	if p := att.Site.Preference; p != 0 {
-		d.SitePreference = &p
-	}
-	for _, in := range doc.Instances {
-		di := api.DecodedInstance{Service: in.Service, CSCIID: in.ID.String(), Flags: in.Flags, Sequence: uint32(in.Sequence), GeneratedAt: in.Generated,
-			ValiditySeconds: float64(in.ValiditySeconds), WindowSeconds: in.WindowSeconds}
-		for _, m := range in.Metrics {
-			di.Metrics = append(di.Metrics, api.DecodedMetric{Type: int(m.Type), Name: m.Name, Statistic: m.Statistic, Source: m.Source, Value: m.Value, Unit: m.Unit})
-		}
-		d.Instances = append(d.Instances, di)
-	}
-	if a := doc.Auth; a != nil {
-		d.Auth = &api.DecodedAuth{Algorithm: a.Algorithm, KeyID: a.KeyID}
-	}
-	return d
+	return &d
 }
 
 func (b backend) Heard(ctx context.Context) ([]api.HeardRoute, error) {

@@ -7,20 +7,24 @@ import "sync"
 // a loop that falls behind sees the newest, not every, value.
 type mailbox[K comparable, V any] struct {
 	wake chan struct{} // one slot: poked when something waits
+	// merge joins a value that waits with a newer one. Nil: the newer one.
+	merge func(old, newer V) V
 
 	mu     sync.Mutex // guards all below
 	order  []K        // by first put
 	latest map[K]V
 }
 
-func newMailbox[K comparable, V any]() *mailbox[K, V] {
-	return &mailbox[K, V]{wake: make(chan struct{}, 1), latest: map[K]V{}}
+func newMailbox[K comparable, V any](merge func(old, newer V) V) *mailbox[K, V] {
+	return &mailbox[K, V]{wake: make(chan struct{}, 1), merge: merge, latest: map[K]V{}}
 }
 
 func (m *mailbox[K, V]) put(k K, v V) {
 	m.mu.Lock()
-	if _, ok := m.latest[k]; !ok {
+	if old, ok := m.latest[k]; !ok {
 		m.order = append(m.order, k)
+	} else if m.merge != nil {
+		v = m.merge(old, v)
 	}
 	m.latest[k] = v
 	m.mu.Unlock()

@@ -206,15 +206,25 @@ func join(a, b string) string {
 	return a + ": " + b
 }
 
+// countEvery is how often the cores hear of our own flows. The classifier's
+// choice for each flow goes by its own counters, which are never late.
+const countEvery = 250 * time.Millisecond
+
 // stepIngress lets the ingress core decide and puts its splits in force.
 func (a *Agent) stepIngress(now time.Time) time.Time {
-	a.counts = a.flows.Counts(a.counts[:0])
-	for _, c := range a.counts {
-		a.ingress.Own(now, c.Service, c.Key, c.Open, c.Started)
+	if d := now.Sub(a.counted); d >= countEvery || d < 0 {
+		a.counted = now
+		a.counts = a.flows.Counts(a.counts[:0])
+		for _, c := range a.counts {
+			a.ingress.Own(now, c.Service, c.Key, c.Open, c.Started)
+		}
 	}
 	out := a.ingress.Step(now)
 	for _, sp := range out.Splits {
 		a.flows.Set(sp)
+		if a.opt.Split != nil {
+			a.opt.Split(sp)
+		}
 		a.splitEvents(sp)
 	}
 	for _, id := range out.Gone {
@@ -226,6 +236,9 @@ func (a *Agent) stepIngress(now time.Time) time.Time {
 		a.prober.SetTargets(a.targets(out.Egresses))
 	}
 	for _, n := range out.Notes {
+		if n.Name == events.SiteReachable && n.Site == a.cfg.Agent.Name {
+			continue // that is us
+		}
 		e := events.Event{Name: n.Name, Peer: n.Peer, Message: n.Text, Site: n.Site}
 		if n.Service.IsValid() {
 			e.Service = a.serviceName(n.Service)
