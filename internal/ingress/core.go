@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"math"
 	"net/netip"
@@ -22,78 +21,52 @@ import (
 type Core struct {
 	opt      Options
 	seed     uint64
-	sites    map[netip.Addr]Site // configured, by locator
-	peers    map[string]uint32   // interned names
-	routes   map[routeKey]*heard
+	sites    map[netip.Addr]Site    // configured, by locator
+	indices  map[uint32]advert.CSID // configured, by CSID.Index; zero: two have the same
+	peers    map[string]uint32      // interned names
+	routes   map[routeKey]gift
 	services map[advert.CSID]*service
 	egresses map[netip.Addr]*egress
 	graves   graveyard
 	curves   *selection.Curves
 
+	last      time.Time // latest time given
+	up        uptime    // at last
 	dirty     map[*service]bool
 	timers    timers.Heap[*service]
 	moved     bool // the set of egresses changed
-	faults    map[faultKey]uint64
+	faults    map[faultKey]*tally
 	notes     []Note
+	unsaid    uint64           // notes left out
 	attribute advert.Attribute // decoded into, again and again
-}
-
-type routeKey struct {
-	prefix netip.Prefix
-	peer   uint32
-	path   uint32
-}
-
-type faultKey struct {
-	Peer  string
-	Fault Fault
-}
-
-// heard is a route that gave us something, and what.
-type heard struct {
-	entries []*entry // with metrics, ordered as in the attribute
-	bare    *entry   // the site itself, from an anycast route
-}
-
-// An entry is one way to serve one service: an instance, or a site.
-type entry struct {
-	service *service
-	key     advert.InstanceKey
-
-	metrics int // routes that carry its metrics
-	bare    int // anycast routes that lead to its site
-
-	sequence  advert.Sequence
-	generated uint32
-	heard     time.Time
-	age       time.Duration // on arrival
-	validity  time.Duration
-	known     bool // sequence and what follows are set
-	trusted   bool // the last accepted update was signed, or need not be
-	late      bool // the last update was older than its validity on arrival
-	buried    bool // sequence and generated are of a withdrawn predecessor
-	aggregate bool
-	said      numbers
 }
 
 type service struct {
 	id       advert.CSID
 	name     string
 	selector *selection.Service
-	entries  map[advert.InstanceKey]*entry
+	entries  []*entry // by key
+	barred   int      // of them that nothing is believed of
 	split    *selection.Split
 	timer    timers.Item[*service]
+}
+
+func (s *service) find(key advert.InstanceKey) (int, bool) {
+	return slices.BinarySearchFunc(s.entries, key, func(e *entry, k advert.InstanceKey) int {
+		return e.key().Compare(k)
+	})
 }
 
 // An egress is a site as this ingress sees it.
 type egress struct {
 	locator netip.Addr
 	name    string
-	uses    map[*service]int // services, with the number of ways to serve that lead there
+	uses    map[*service]int // services, with the number of entries that lead there
 	path    netmetric.Measurement
 	passed  selection.Path // what the services were told last
-	skew    time.Duration  // its clock behind ours, once proven
-	heard   time.Time
+	doubted string         // why what it claims cannot be true, as last told
+	skew    time.Duration  // its clock behind ours, if that is off by more than a validity
+	heard   time.Time      // newest statement with metrics
 }
 
 // Output is what a Step wants done and has to tell.
@@ -122,11 +95,11 @@ func New(opt Options, seed uint64) *Core {
 	c := &Core{
 		seed:     seed,
 		peers:    map[string]uint32{},
-		routes:   map[routeKey]*heard{},
+		routes:   map[routeKey]gift{},
 		services: map[advert.CSID]*service{},
 		egresses: map[netip.Addr]*egress{},
 		dirty:    map[*service]bool{},
-		faults:   map[faultKey]uint64{},
+		faults:   map[faultKey]*tally{},
 		curves:   selection.NewCurves(),
 	}
 	c.Configure(time.Time{}, opt)
@@ -134,22 +107,42 @@ func New(opt Options, seed uint64) *Core {
 }
 
 // Configure replaces the configuration. Names, weights and policies apply at
-// once; what was refused under other keys or another domain is looked at again
-// when it is next announced.
-func (c *Core) Configure(now time.Time, opt Options) {
+// once. What was refused or accepted under other keys or another domain is
+// looked at again when it is next announced, which an anycast route hardly ever
+// is: Configure reports whether all routes should be heard again.
+func (c *Core) Configure(now time.Time, opt Options) (again bool) {
+	old := c.opt
+	again = old.Domain != opt.Domain || old.Normalization != opt.Normalization || old.ASN != opt.ASN ||
+		old.RequireAuth != opt.RequireAuth || old.Keys != opt.Keys || old.MaxInstances < opt.MaxInstances
 	c.opt = opt
 	c.sites = map[netip.Addr]Site{}
 	for _, s := range opt.Sites {
 		c.sites[s.Locator] = s
 	}
+	c.indices = map[uint32]advert.CSID{}
+	for id := range opt.Names {
+		i := id.Index()
+		if _, taken := c.indices[i]; taken {
+			id = advert.CSID{}
+		}
+		c.indices[i] = id
+	}
+	if len(c.egresses) == 0 {
+		return again
+	}
+	c.tick(now)
 	for loc, e := range c.egresses {
 		e.name = c.siteName(loc)
 	}
 	for id, s := range c.services {
 		s.name = c.serviceName(id)
 		s.selector.SetPolicy(now, c.policy(id))
+		for _, e := range s.entries {
+			s.selector.Hear(now, c.candidate(now, e))
+		}
 		c.dirty[s] = true
 	}
+	return again
 }
 
 func (c *Core) policy(id advert.CSID) selection.Policy {
@@ -164,25 +157,31 @@ func (c *Core) serviceName(id advert.CSID) string {
 }
 
 func (c *Core) siteName(locator netip.Addr) string {
-	return cmp.Or(c.sites[locator].Name, locator.String())
+	if name := c.sites[locator].Name; name != "" {
+		return name
+	}
+	return locator.String()
 }
 
 // Hear takes in a route or its withdrawal.
 func (c *Core) Hear(now time.Time, a Announcement) {
-	key := routeKey{a.Prefix, c.peer(a.Peer), a.PathID}
-	old := c.routes[key]
-	var fresh *heard
-	if !a.Withdrawn {
-		fresh = c.read(now, a)
+	if !a.Prefix.IsValid() {
+		return
 	}
-	if fresh == nil {
+	c.tick(now)
+	key := routeKeyOf(a.Prefix, c.peer(a.Peer), a.PathID)
+	old := c.routes[key]
+	var fresh gift
+	if !a.Withdrawn {
+		fresh = c.read(now, &a)
+	}
+	if fresh.empty() {
 		delete(c.routes, key)
 	} else {
 		c.routes[key] = fresh
 	}
-	if old != nil {
-		c.drop(now, old)
-	}
+	// Only now: what the route says again must not vanish in between.
+	c.takeBack(now, &old)
 }
 
 func (c *Core) peer(name string) uint32 {
@@ -194,82 +193,81 @@ func (c *Core) peer(name string) uint32 {
 	return id
 }
 
-// drop takes back what a route gave.
-func (c *Core) drop(now time.Time, h *heard) {
-	for _, e := range h.entries {
-		e.metrics--
-		c.settle(now, e)
-	}
-	if h.bare != nil {
-		h.bare.bare--
-		c.settle(now, h.bare)
-	}
-}
-
-// settle brings the selection up to date after an entry lost a route.
+// settle brings an entry and the selection up to date after its routes or what
+// they say changed.
 func (c *Core) settle(now time.Time, e *entry) {
-	switch s := e.service; {
-	case e.metrics > 0:
-	case e.bare > 0:
-		// The site is still there by its anycast route, without metrics.
-		e.known = false
-		s.selector.Hear(now, c.bareCandidate(now, e))
-		c.dirty[s] = true
-	default:
-		s.selector.Forget(now, e.key)
-		delete(s.entries, e.key)
-		c.dirty[s] = true
-		c.graves.bury(now, e)
-		c.leave(s, e.key.Egress)
-	}
-}
-
-func (c *Core) leave(s *service, locator netip.Addr) {
-	e := c.egresses[locator]
-	if e == nil {
+	s, was := e.service, e.rests
+	e.rests = e.best()
+	if e.rests == was && !e.untold && was != nothing {
 		return
 	}
-	if e.uses[s]--; e.uses[s] == 0 {
-		delete(e.uses, s)
+	e.untold = false
+	if e.rests != byAttribute {
+		if e.known {
+			c.graves.bury(c.up, e)
+			e.known = false
+		}
+		e.heard, e.age = c.up, 0
 	}
-	if len(e.uses) == 0 {
-		delete(c.egresses, locator)
-		c.moved = true
+	if was == barred {
+		s.barred--
 	}
+	c.dirty[s] = true
+	if e.rests == nothing {
+		c.removeEntry(now, e)
+		return
+	}
+	if e.rests == barred {
+		s.barred++
+	}
+	s.selector.Hear(now, c.candidate(now, e))
 }
 
-// entry returns the entry of a way to serve, a new one if need be; nil when
-// the service has too many.
-func (c *Core) entry(id advert.CSID, key advert.InstanceKey) *entry {
-	s := c.services[id]
-	if s == nil {
-		s = &service{
-			id: id, name: c.serviceName(id), entries: map[advert.InstanceKey]*entry{},
-			selector: selection.NewShared(id, c.policy(id), c.seed^hash(id), c.curves),
-		}
-		s.timer.Owner = s
-		c.services[id] = s
+func (c *Core) newService(id advert.CSID) *service {
+	s := &service{
+		id: id, name: c.serviceName(id),
+		selector: selection.NewShared(id, c.policy(id), c.seed^hash(id), c.curves),
 	}
-	e := s.entries[key]
-	if e == nil {
-		if c.opt.MaxInstances > 0 && len(s.entries) >= c.opt.MaxInstances {
-			return nil
-		}
-		e = &entry{service: s, key: key}
-		c.graves.recall(id, e)
-		s.entries[key] = e
-		eg := c.egresses[key.Egress]
-		if eg == nil {
-			eg = &egress{locator: key.Egress, name: c.siteName(key.Egress), uses: map[*service]int{}}
-			c.egresses[key.Egress] = eg
-			c.moved = true
-		}
-		eg.uses[s]++
-		if eg.uses[s] == 1 && !eg.path.At.IsZero() {
-			s.selector.Measure(eg.path.At, key.Egress, eg.passed)
-		}
+	s.timer.Owner = s
+	c.services[id] = s
+	return s
+}
+
+// newEntry adds an entry that no route rests on yet at place i of its service.
+func (c *Core) newEntry(now time.Time, s *service, i int, key advert.InstanceKey) *entry {
+	eg := c.egresses[key.Egress]
+	if eg == nil {
+		eg = &egress{locator: key.Egress, name: c.siteName(key.Egress), uses: map[*service]int{}}
+		c.egresses[key.Egress] = eg
+		c.moved = true
 	}
+	if eg.uses[s]++; eg.uses[s] == 1 && !eg.path.At.IsZero() {
+		s.selector.Measure(now, key.Egress, eg.passed)
+	}
+	e := &entry{service: s, egress: eg, id: key.ID, rests: nothing}
+	s.entries = slices.Insert(s.entries, i, e)
 	return e
+}
+
+func (c *Core) removeEntry(now time.Time, e *entry) {
+	s, eg := e.service, e.egress
+	if i, ok := s.find(e.key()); ok {
+		s.entries = slices.Delete(s.entries, i, i+1)
+	}
+	s.selector.Forget(now, e.key())
+	if eg.uses[s]--; eg.uses[s] == 0 {
+		delete(eg.uses, s)
+		s.selector.Measure(now, eg.locator, selection.Path{}) // takes it back
+	}
+	if len(eg.uses) == 0 {
+		delete(c.egresses, eg.locator)
+		c.moved = true
+	}
+	if len(s.entries) == 0 && s.split == nil {
+		// Nobody was told of it.
+		delete(c.services, s.id)
+		delete(c.dirty, s)
+	}
 }
 
 func hash(id advert.CSID) uint64 {
@@ -285,20 +283,22 @@ func hash(id advert.CSID) uint64 {
 // Measure takes in a measurement of the path to an egress. Services hear of
 // it when it says something new: every probe would have them all recompute.
 func (c *Core) Measure(now time.Time, m netmetric.Measurement) {
+	c.tick(now)
 	e := c.egresses[m.Egress]
 	if e == nil {
 		return
 	}
 	first, was := e.path.At.IsZero(), e.passed
 	e.path = m
+	if m.At.IsZero() {
+		e.path.At = now
+	}
 	path := selection.Path{RTT: m.RTT, Known: m.Known, Reachable: m.Reachable, Loss: m.Loss}
 	if !first && !news(was, path) {
 		return
 	}
 	e.passed = path
-	if m.Reachable != was.Reachable || first {
-		c.reachability(e, was, path)
-	}
+	c.reachability(e, was, path)
 	for s := range e.uses {
 		s.selector.Measure(now, m.Egress, path)
 		c.dirty[s] = true
@@ -322,8 +322,9 @@ func (c *Core) Own(now time.Time, id advert.CSID, key advert.InstanceKey, open i
 
 // Step decides at time now.
 func (c *Core) Step(now time.Time) Output {
+	c.tick(now)
 	var out Output
-	c.graves.sweep(now)
+	c.graves.sweep(c.up)
 	for _, s := range c.timers.Due(now) {
 		c.dirty[s] = true
 	}
@@ -344,14 +345,7 @@ func (c *Core) Step(now time.Time) Output {
 		out.Measure = true
 		out.Egresses = slices.SortedFunc(maps.Keys(c.egresses), netip.Addr.Compare)
 	}
-	out.Notes, c.notes = c.notes, nil
+	out.Notes = c.takeNotes()
 	out.Next = c.timers.Next()
 	return out
-}
-
-func (c *Core) note(name events.Name, a *Announcement, format string, args ...any) {
-	// A flood of faulty routes must not grow this without end between two steps.
-	if len(c.notes) < 256 {
-		c.notes = append(c.notes, Note{Name: name, Peer: a.Peer, Text: fmt.Sprintf(format, args...)})
-	}
 }

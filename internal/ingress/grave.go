@@ -11,7 +11,7 @@ import (
 // (receiver rule 4). It is bounded: the oldest are forgotten first.
 type graveyard struct {
 	graves map[graveKey]grave
-	order  []graveKey // by time of burial; dug up ones stay until swept
+	order  []burial // by time
 }
 
 type graveKey struct {
@@ -22,48 +22,69 @@ type graveKey struct {
 type grave struct {
 	sequence  advert.Sequence
 	generated uint32
-	until     time.Time
+	until     uptime
 }
 
-// How long a sequence is remembered: past that, an old announcement is stale
-// by its own generation time. And how many, in all.
+type burial struct {
+	key   graveKey
+	until uptime
+}
+
+// How long a sequence counts after it was last heard: past that, an old
+// announcement is stale by its own generation time, and a site that restarted
+// with an earlier clock must not be locked out for ever. And how many withdrawn
+// ones are kept, in all.
 const (
-	graveTime  = 5 * time.Minute
-	graveCount = 1 << 16
+	sequenceTime = 5 * time.Minute
+	graveCount   = 1 << 16
 )
 
-func (g *graveyard) bury(now time.Time, e *entry) {
-	if !e.known {
-		return
-	}
+// bury remembers what an entry said last.
+func (g *graveyard) bury(up uptime, e *entry) {
 	if g.graves == nil {
 		g.graves = map[graveKey]grave{}
 	}
-	k := graveKey{e.service.id, e.key}
-	g.graves[k] = grave{e.sequence, e.generated, now.Add(graveTime)}
-	g.order = append(g.order, k)
+	k := graveKey{e.service.id, e.key()}
+	until := up + sequenceTime
+	g.graves[k] = grave{e.sequence, e.generated, until}
+	g.order = append(g.order, burial{k, until})
 	for len(g.order) > graveCount {
-		delete(g.graves, g.order[0])
+		g.forget(g.order[0])
 		g.order = g.order[1:]
 	}
 }
 
-// recall gives a new entry the sequence that its predecessor had.
-func (g *graveyard) recall(id advert.CSID, e *entry) {
-	k := graveKey{id, e.key}
-	if gr, ok := g.graves[k]; ok {
-		e.sequence, e.generated, e.buried = gr.sequence, gr.generated, true
-		delete(g.graves, k)
+// last returns what a withdrawn predecessor of an entry said last.
+func (g *graveyard) last(e *entry) (grave, bool) {
+	if len(g.graves) == 0 {
+		return grave{}, false
+	}
+	gr, ok := g.graves[graveKey{e.service.id, e.key()}]
+	return gr, ok
+}
+
+// dig forgets an entry's predecessor: it is outdone.
+func (g *graveyard) dig(e *entry) {
+	if len(g.graves) > 0 {
+		delete(g.graves, graveKey{e.service.id, e.key()})
 	}
 }
 
-func (g *graveyard) sweep(now time.Time) {
-	for len(g.order) > 0 {
-		gr, ok := g.graves[g.order[0]]
-		if ok && now.Before(gr.until) {
-			return
-		}
-		delete(g.graves, g.order[0])
-		g.order = g.order[1:]
+// forget ends a burial, unless there was a later one.
+func (g *graveyard) forget(b burial) {
+	if g.graves[b.key].until == b.until {
+		delete(g.graves, b.key)
+	}
+}
+
+func (g *graveyard) sweep(up uptime) {
+	n := 0
+	for n < len(g.order) && g.order[n].until <= up {
+		g.forget(g.order[n])
+		n++
+	}
+	g.order = g.order[n:]
+	if len(g.order) == 0 {
+		g.order = nil
 	}
 }

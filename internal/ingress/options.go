@@ -41,20 +41,3 @@ type Announcement struct {
 	Large     []advert.LargeCommunity
 	NextHop   netip.Addr
 }
-
-// A Fault names what was wrong with an announcement. It is a label of metrics
-// and events.
-type Fault string
-
-const (
-	FaultNotCATS        Fault = "not-cats"        // no leading Profile: not our attribute
-	FaultForeignDomain  Fault = "foreign-domain"  // another CATS domain
-	FaultForeignProfile Fault = "foreign-profile" // scores not comparable with ours
-	FaultMalformed      Fault = "malformed"       // framing error: candidate treated as withdrawn
-	FaultReplay         Fault = "replay"          // sequence not newer
-	FaultSignature      Fault = "signature"       // missing, unknown key or wrong
-	FaultOverLimit      Fault = "over-limit"      // more instances than allowed
-	FaultIgnoredValue   Fault = "ignored-value"   // a metric out of range or repeated
-	FaultOutOfScope     Fault = "out-of-scope"    // meant for other ASes (AS-Scope)
-	FaultNoLocator      Fault = "no-locator"      // neither Egress-Locator nor next hop
-)

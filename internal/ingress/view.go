@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,68 +14,53 @@ import (
 	"github.com/catsbgp/catsbgp/selection"
 )
 
-// numbers are an entry's advertised metrics, kept small: there may be half a
-// million entries. NaN is unknown.
-type numbers struct {
-	flags                             advert.InstanceFlags
-	score                             int8 // -1: unknown
-	utilisation, capacity             float32
-	inFlight, slots, service, delayed float32 // requests, parallel, s, s
-}
-
-func numbersOf(in *advert.Instance) numbers {
-	n := numbers{flags: in.Flags, score: -1}
-	if v, ok := in.ScoreNorm(); ok {
-		n.score = int8(v)
-	}
-	get := func(v float64, ok bool) float32 {
-		if !ok {
-			return float32(math.NaN())
-		}
-		return float32(v)
-	}
-	n.utilisation = get(in.Utilisation())
-	n.capacity = get(in.CapacityFlows())
-	count := func(v uint32, ok bool) float32 { return get(float64(v), ok) }
-	n.inFlight = count(in.InFlightN())
-	n.slots = count(in.SlotsN())
-	span := func(d time.Duration, ok bool) float32 { return get(d.Seconds(), ok) }
-	n.service = span(in.ServiceTimeDur())
-	n.delayed = span(in.ServiceDelayDur())
-	return n
-}
-
-// excellent reports whether an entry claims to be a good choice: a score in
-// the high class, or load below a half.
-func (e *entry) excellent() bool {
-	return e.metrics > 0 && (e.said.score >= 8 || e.said.utilisation < 0.5)
-}
-
-// reachability tells of a site that answers probes again, or no more. What an
-// unreachable site says of itself is not believed, and excellent values are
-// named: that is the second validation of RFC 10054 R20.
+// reachability tells of a site that answers probes again, or no more, and of
+// claims that the way to it contradicts: the second validation of RFC 10054
+// R20. What an unreachable site says of itself is not believed.
 func (c *Core) reachability(e *egress, was, is selection.Path) {
+	doubt := netmetric.Distrust(netmetric.Claim{Score: 10}, e.path)
+	if doubt != "" { // the best claim there could be; is there such a one?
+		doubt = netmetric.Distrust(netmetric.Claim{Score: e.bestClaim()}, e.path)
+	}
+	fresh := doubt != "" && e.doubted == ""
+	e.doubted = doubt
 	switch {
 	case is.Reachable && !was.Reachable:
 		text := "answers probes"
 		if is.Known {
 			text += fmt.Sprintf(", %s away", is.RTT.Round(10*time.Microsecond))
 		}
-		c.notes = append(c.notes, Note{Name: events.SiteReachable, Site: e.name, Text: text})
+		c.note(Note{Name: events.SiteReachable, Site: e.name, Text: text})
 	case !is.Reachable && was.Reachable:
-		text, claims := "no answer to probes", 0
-		for s := range e.uses {
-			for _, en := range s.entries {
-				if en.key.Egress == e.locator && en.excellent() {
-					claims++
-				}
+		text := "no answer to probes"
+		if doubt != "" {
+			text += "; not believed: " + doubt
+		}
+		c.note(Note{Name: events.SiteUnreachable, Site: e.name, Text: text})
+		return
+	}
+	if fresh {
+		c.note(Note{Name: events.AgentWarning, Site: e.name, Text: doubt})
+	}
+}
+
+// bestClaim is the best score that an entry of a site claims, or what stands
+// for it where only load is advertised; -1 if nothing is.
+func (e *egress) bestClaim() (best int) {
+	best = -1
+	for s := range e.uses {
+		for _, en := range s.entries {
+			if en.egress != e || en.rests == barred {
+				continue
+			}
+			n := en.numbers()
+			best = max(best, int(n.score))
+			if n.score < 0 && n.utilisation >= 0 {
+				best = max(best, int(10*(1-min(n.utilisation, 1))))
 			}
 		}
-		if claims > 0 {
-			text += fmt.Sprintf("; %d of its instances claim to do well: not believed", claims)
-		}
-		c.notes = append(c.notes, Note{Name: events.SiteUnreachable, Site: e.name, Text: text})
 	}
+	return best
 }
 
 // A SiteView is an egress as this ingress sees it.
@@ -96,7 +80,7 @@ type InstanceView struct {
 	Name        string // of the service
 	Key         advert.InstanceKey
 	Flags       advert.InstanceFlags
-	Bare        bool // no metrics
+	Bare        bool // no metrics: a site known by its anycast route
 	Trusted     bool // signed well, or signatures are not required
 	Sequence    advert.Sequence
 	Generated   time.Time // zero: not said
@@ -120,8 +104,8 @@ func (c *Core) Sites(now time.Time) []SiteView {
 		v := SiteView{Locator: loc, Name: e.name, Path: e.path, Heard: e.heard, ClockSkew: e.skew}
 		for s := range e.uses {
 			for _, en := range s.entries {
-				if en.key.Egress == loc {
-					v.Instances = append(v.Instances, en.view(now))
+				if en.egress == e {
+					v.Instances = append(v.Instances, c.viewEntry(now, en))
 				}
 			}
 		}
@@ -133,25 +117,24 @@ func (c *Core) Sites(now time.Time) []SiteView {
 	return views
 }
 
-func (e *entry) view(now time.Time) InstanceView {
+func (c *Core) viewEntry(now time.Time, e *entry) InstanceView {
+	n := e.numbers()
 	v := InstanceView{
-		Service: e.service.id, Name: e.service.name, Key: e.key, Bare: e.metrics == 0, Routes: e.metrics + e.bare, Trusted: e.trusted,
-		Score: -1, Utilisation: math.NaN(), Capacity: math.NaN(), InFlight: math.NaN(),
-		Slots: math.NaN(), ServiceTime: math.NaN(), Delay: math.NaN(),
+		Service: e.service.id, Name: e.service.name, Key: e.key(), Flags: n.flags,
+		Bare: e.rests == byAnycast, Trusted: e.rests != barred,
+		Age:   c.upAt(now) - e.heard + e.age,
+		Score: int(n.score), Utilisation: float64(n.utilisation), Capacity: float64(n.capacity),
+		InFlight: float64(n.inFlight), Slots: float64(n.slots), ServiceTime: float64(n.service), Delay: float64(n.delayed),
 	}
-	if v.Bare {
-		return v
+	for _, n := range e.routes {
+		v.Routes += int(n)
 	}
-	n := &e.said
-	v.Flags, v.Sequence, v.Validity = n.flags, e.sequence, e.validity
-	if e.generated != 0 {
-		v.Generated = time.Unix(int64(e.generated), 0)
+	if e.rests == byAttribute {
+		v.Sequence, v.Validity = e.sequence, time.Duration(n.validity)*time.Second
+		if e.generated != 0 {
+			v.Generated = time.Unix(int64(e.generated), 0)
+		}
 	}
-	v.Age = max(now.Sub(e.heard), 0) + e.age
-	v.Score = int(n.score)
-	v.Utilisation, v.Capacity = float64(n.utilisation), float64(n.capacity)
-	v.InFlight, v.Slots = float64(n.inFlight), float64(n.slots)
-	v.ServiceTime, v.Delay = float64(n.service), float64(n.delayed)
 	return v
 }
 
@@ -187,18 +170,20 @@ func (c *Core) Explain(now time.Time, id advert.CSID) (ServiceView, selection.Ex
 	return s.view(c.policy(id)), s.selector.Explain(now), true
 }
 
-// Find returns the service of a CS-ID or a configured name.
+// Find returns the service of a CS-ID or a configured name; the first by CS-ID
+// if several have it.
 func (c *Core) Find(name string) (advert.CSID, bool) {
 	if id, err := advert.ParseCSID(name); err == nil {
 		_, ok := c.services[id]
 		return id, ok
 	}
+	var found advert.CSID
 	for id, s := range c.services {
-		if s.name == name {
-			return id, true
+		if s.name == name && (!found.IsValid() || id.Compare(found) < 0) {
+			found = id
 		}
 	}
-	return advert.CSID{}, false
+	return found, found.IsValid()
 }
 
 // A RouteView is a heard route and what it gave.
@@ -217,13 +202,13 @@ func (c *Core) Routes(now time.Time) []RouteView {
 		names[id] = name
 	}
 	views := make([]RouteView, 0, len(c.routes))
-	for k, h := range c.routes {
-		v := RouteView{Peer: names[k.peer], Prefix: k.prefix, PathID: k.path}
-		if h.bare != nil {
-			v.Anycast = h.bare.service.id
+	for k, g := range c.routes {
+		v := RouteView{Peer: names[k.peer], Prefix: k.prefix(), PathID: k.path}
+		if site := g.site(); site != nil {
+			v.Anycast = site.service.id
 		}
-		for _, e := range h.entries {
-			v.Gave = append(v.Gave, e.view(now))
+		for e := range g.entries {
+			v.Gave = append(v.Gave, c.viewEntry(now, e))
 		}
 		views = append(views, v)
 	}
