@@ -76,7 +76,7 @@ func (c *Core) ageByPace(e *entry, in *advert.Instance) time.Duration {
 	if there < 0 || here >= time.Second && (here-there).Abs() <= rounding+here/8 {
 		return 0
 	}
-	return e.age + here - there
+	return e.age() + here - there
 }
 
 // setSkew notes how far a site's clock is behind ours.

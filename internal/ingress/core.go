@@ -207,7 +207,7 @@ func (c *Core) settle(now time.Time, e *entry) {
 			c.graves.bury(c.up, e)
 			e.known = false
 		}
-		e.heard, e.age = c.up, 0
+		e.heard, e.ageMillis = c.up, 0
 	}
 	if was == barred {
 		s.barred--

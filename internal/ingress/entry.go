@@ -38,11 +38,17 @@ type entry struct {
 	known     bool
 	sequence  advert.Sequence
 	generated uint32
+	ageMillis uint32 // on arrival
 	heard     uptime
-	age       time.Duration // on arrival
 	said      numbers
 
 	brief brief // what large communities said last
+}
+
+func (e *entry) age() time.Duration { return time.Duration(e.ageMillis) * time.Millisecond }
+
+func (e *entry) setAge(d time.Duration) {
+	e.ageMillis = uint32(min(d.Milliseconds(), math.MaxUint32))
 }
 
 func (e *entry) key() advert.InstanceKey {
@@ -163,7 +169,7 @@ func (c *Core) candidate(now time.Time, e *entry) selection.Candidate {
 		cand.Level = selection.LevelSite
 	}
 	if e.rests == byAttribute {
-		cand.Age = e.age
+		cand.Age = e.age()
 	}
 	if e.rests == barred {
 		cand.Ineligible = string(selection.BadSignature)

@@ -173,9 +173,10 @@ func (c *Core) hearInstance(now time.Time, a *Announcement, e *entry, in *advert
 		}
 		return e.known // a path that lags behind still leads there
 	}
-	e.age = c.ageOf(now, e, in)
-	if e.age > maxAge(in) {
-		c.fault(a, FaultStale, "%s %s: said %s ago, good for %s", e.service.id, in.ID, e.age.Round(time.Second), maxAge(in))
+	age := c.ageOf(now, e, in)
+	e.setAge(age)
+	if age > maxAge(in) {
+		c.fault(a, FaultStale, "%s %s: said %s ago, good for %s", e.service.id, in.ID, age.Round(time.Second), maxAge(in))
 	}
 	c.graves.dig(e)
 	e.known, e.sequence, e.generated, e.heard = true, in.Sequence, in.Generated, c.up

@@ -122,7 +122,7 @@ func (c *Core) viewEntry(now time.Time, e *entry) InstanceView {
 	v := InstanceView{
 		Service: e.service.id, Name: e.service.name, Key: e.key(), Flags: n.flags,
 		Bare: e.rests == byAnycast, Trusted: e.rests != barred,
-		Age:   c.upAt(now) - e.heard + e.age,
+		Age:   c.upAt(now) - e.heard + e.age(),
 		Score: int(n.score), Utilisation: float64(n.utilisation), Capacity: float64(n.capacity),
 		InFlight: float64(n.inFlight), Slots: float64(n.slots), ServiceTime: float64(n.service), Delay: float64(n.delayed),
 	}
