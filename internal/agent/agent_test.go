@@ -159,6 +159,7 @@ reflector = "%[2]s:18624"
 smoothing = "100ms"
 min_interval = "100ms"
 refresh = "2s"
+bucket_per_minute = 120
 validity = "10s"
 [[bgp.peer]]
 name = "gate"

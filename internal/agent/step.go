@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -214,7 +213,7 @@ const countEvery = 250 * time.Millisecond
 func (a *Agent) stepIngress(now time.Time) time.Time {
 	if d := now.Sub(a.counted); d >= countEvery || d < 0 {
 		a.counted = now
-		a.counts = a.flows.Counts(a.counts[:0])
+		a.counts = a.flows.Counts(now, a.counts[:0])
 		for _, c := range a.counts {
 			a.ingress.Own(now, c.Service, c.Key, c.Open, c.Started)
 		}
@@ -263,10 +262,14 @@ func (a *Agent) targets(all []netip.Addr) []netip.Addr {
 func (a *Agent) splitEvents(sp *selection.Split) {
 	name := a.serviceName(sp.Service)
 	a.counters.split(name, sp.Changes)
+	const most = 4 // moves told one by one
 	var moves []string
+	moved := 0
 	for _, ch := range sp.Changes {
 		if ch.Kind != selection.RungChanged {
-			moves = append(moves, ch.String())
+			if moved++; moved <= most {
+				moves = append(moves, ch.String())
+			}
 			continue
 		}
 		e := events.Event{Name: events.SelectionRung, Service: name, Message: ch.String(), Level: events.Info}
@@ -275,9 +278,9 @@ func (a *Agent) splitEvents(sp *selection.Split) {
 		}
 		a.event(e)
 	}
-	if len(moves) > 0 {
-		if len(moves) > 4 {
-			moves = append(moves[:4], fmt.Sprintf("%d more", len(moves)-4))
+	if moved > 0 {
+		if moved > most {
+			moves = append(moves, fmt.Sprintf("%d more", moved-most))
 		}
 		a.event(events.Event{Name: events.SelectionChanged, Service: name, Message: strings.Join(moves, "; "),
 			Fields: events.Fields{{Key: "version", Value: sp.Version}, {Key: "shares", Value: shares(sp)}}})
@@ -290,18 +293,27 @@ func (a *Agent) splitEvents(sp *selection.Split) {
 
 // shares lists the targets of a split, the largest first.
 func shares(sp *selection.Split) string {
-	ts := slices.Clone(sp.Targets)
-	slices.SortStableFunc(ts, func(a, b selection.Target) int { return cmp.Compare(b.Share, a.Share) })
-	var b strings.Builder
-	for i, t := range ts {
-		if i == 5 {
-			fmt.Fprintf(&b, ", %d more", len(ts)-5)
-			break
+	var top []int // indexes of the largest five
+	for i := range sp.Targets {
+		at := len(top)
+		for at > 0 && sp.Targets[i].Share > sp.Targets[top[at-1]].Share {
+			at--
 		}
-		if i > 0 {
+		if at < 5 {
+			top = slices.Insert(top, at, i)
+			top = top[:min(len(top), 5)]
+		}
+	}
+	var b strings.Builder
+	for n, i := range top {
+		if n > 0 {
 			b.WriteString(", ")
 		}
+		t := &sp.Targets[i]
 		fmt.Fprintf(&b, "%s %s %.0f %%", t.Site, t.Key.ID, t.Share*100)
+	}
+	if n := len(sp.Targets) - len(top); n > 0 {
+		fmt.Fprintf(&b, ", %d more", n)
 	}
 	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/catsbgp/catsbgp/advert"
 	"github.com/catsbgp/catsbgp/selection"
@@ -28,15 +29,16 @@ type service struct {
 	rng     *rand.Rand
 	split   *selection.Split
 	picker  *selection.Picker
-	targets []*counter // of split.Targets
+	targets []*counter // of split.Targets; nil: never had a flow
 	all     map[advert.InstanceKey]*counter
 }
 
-// A counter counts the flows of one target. It outlives the target's place in
-// the split while flows are open.
+// A counter counts the flows of one target. It begins with the first flow, and
+// outlives the target's place in the split while flows are open.
 type counter struct {
 	open    atomic.Int64
-	started atomic.Uint64
+	started uint64    // guarded by the service's mu
+	last    time.Time // when a flow last began or was seen open; likewise
 }
 
 // A Flow is one open flow. Close must be called once.
@@ -61,16 +63,19 @@ func (t *Table) Set(sp *selection.Split) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.split, s.picker = sp, selection.NewPicker(sp)
-	s.targets = s.targets[:0]
-	used := map[advert.InstanceKey]bool{}
+	if cap(s.targets) < len(sp.Targets) {
+		s.targets = make([]*counter, len(sp.Targets))
+	}
+	s.targets = s.targets[:len(sp.Targets)]
+	clear(s.targets)
+	if len(s.all) == 0 {
+		return
+	}
+	used := make(map[advert.InstanceKey]bool, len(s.all))
 	for i := range sp.Targets {
-		key := sp.Targets[i].Key
-		c := s.all[key]
-		if c == nil {
-			c = &counter{}
-			s.all[key] = c
+		if c := s.all[sp.Targets[i].Key]; c != nil {
+			s.targets[i], used[sp.Targets[i].Key] = c, true
 		}
-		s.targets, used[key] = append(s.targets, c), true
 	}
 	for key, c := range s.all {
 		if !used[key] && c.open.Load() == 0 {
@@ -114,13 +119,23 @@ func (t *Table) Open(id advert.CSID) *Flow {
 	if s.picker == nil {
 		return nil
 	}
-	i := s.picker.Pick(s.rng, func(i int) int { return int(s.targets[i].open.Load()) })
+	i := s.picker.Pick(s.rng, func(i int) int {
+		if c := s.targets[i]; c != nil {
+			return int(c.open.Load())
+		}
+		return 0
+	})
 	if i < 0 {
 		return nil
 	}
 	c := s.targets[i]
+	if c == nil {
+		c = &counter{}
+		s.targets[i], s.all[s.split.Targets[i].Key] = c, c
+	}
 	c.open.Add(1)
-	c.started.Add(1)
+	c.started++
+	c.last = time.Now()
 	return &Flow{Target: s.split.Targets[i], Version: s.split.Version, counter: c}
 }
 
@@ -132,15 +147,25 @@ type Count struct {
 	Started uint64
 }
 
-// Counts appends the counts of all targets with flows or a share, in no
-// particular order.
-func (t *Table) Counts(to []Count) []Count {
+// idle is how long the counts of a target without flows are still told: then
+// its rate has faded in whoever keeps one.
+const idle = time.Minute
+
+// Counts appends the counts of all targets that have flows, or had until a
+// minute ago, in no particular order.
+func (t *Table) Counts(now time.Time, to []Count) []Count {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for id, s := range t.services {
 		s.mu.Lock()
 		for key, c := range s.all {
-			to = append(to, Count{id, key, int(c.open.Load()), c.started.Load()})
+			open := int(c.open.Load())
+			if open > 0 {
+				c.last = now
+			}
+			if now.Sub(c.last) < idle {
+				to = append(to, Count{id, key, open, c.started})
+			}
 		}
 		s.mu.Unlock()
 	}

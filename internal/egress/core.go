@@ -3,6 +3,7 @@ package egress
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -26,18 +27,25 @@ type Core struct {
 	drains   map[Target]Drain
 	timers   timers.Heap[*subject]
 
-	dirty  map[*subject]bool       // observe before the next Advance
-	routes map[netip.Prefix]*route // instance routes
-	moved  map[netip.Prefix]bool   // instance routes to compose again
+	dirty    map[*subject]bool       // observe before the next Advance
+	reassess map[*service]bool       // membership or a said state changed
+	routes   map[netip.Prefix]*route // instance routes
+	moved    map[netip.Prefix]bool   // instance routes to compose again
+
+	// Sequences of subjects that were configured away, by key, where they are
+	// ahead of the clock.
+	retired map[string]advert.Sequence
 }
 
 // A service is one configured service with what this site says of it.
 type service struct {
 	Service
-	members  []*subject // its instances, by CSCI-ID
-	whole    *subject   // its aggregate, nil if not said
-	anycast  *Route     // as last put out, nil: withdrawn
-	reassess bool       // membership or a said state changed
+	gone    bool       // configured away
+	members []*subject // its instances, by CSCI-ID
+	whole   *subject   // its aggregate, nil if not said
+	leaving []*subject // said, though no longer configured to be: until others are
+	anycast *Route     // as last put out, nil: withdrawn
+	problem string     // as last told
 }
 
 // A subject is what the site says something about: an instance, or all
@@ -48,25 +56,34 @@ type subject struct {
 	id      advert.CSCIID
 	prefix  netip.Prefix         // the route it rides on
 	acc     *collect.Accumulator // nil for an aggregate
-	report  collect.Report
+	config  collect.Instance     // likewise
+	speaks  bool                 // configured to be said
+	leaving bool                 // in service.leaving
+	gone    bool                 // configured away; until the next Step
+
+	report collect.Report
+	state  collect.State // that counts: for a while, Unknown does not end Up
+	unsure time.Time     // until when; zero: it is known
 
 	said     *advert.Instance // nil: nothing is said
 	sequence advert.Sequence  // last used
-	last     dampening.Decision
-	lastAt   time.Time
 	timer    timers.Item[*subject]
 }
 
 // A route is an instance route and who rides on it.
 type route struct {
-	riders []*subject // ordered by service, CSCI-ID
-	out    bool       // put out and not withdrawn
+	riders  []*subject // ordered by service, CSCI-ID
+	out     *Route     // as last put out, nil: withdrawn
+	problem string     // as last told
 }
 
 // Output is what a Step wants done and has to tell.
+//
+// Announce first, then withdraw: then nothing is lost where one route takes
+// over from another.
 type Output struct {
-	Put      []Route        // announce, or announce anew; by prefix
-	Withdraw []netip.Prefix // by prefix
+	Put      []Route        // announce, or announce anew: instance routes by prefix, then anycast routes by CS-ID
+	Withdraw []netip.Prefix // likewise
 	Verdicts []Verdict      // what was said and what was held back, in order
 	Notes    []Note
 	Next     time.Time // call Step again then, if nothing happens; zero: never
@@ -98,6 +115,7 @@ func New(now time.Time, opt Options, seed uint64) *Core {
 		subjects: map[string]*subject{},
 		drains:   map[Target]Drain{},
 		dirty:    map[*subject]bool{},
+		reassess: map[*service]bool{},
 		routes:   map[netip.Prefix]*route{},
 		moved:    map[netip.Prefix]bool{},
 	}
@@ -107,62 +125,77 @@ func New(now time.Time, opt Options, seed uint64) *Core {
 
 // Configure replaces the configuration. Instances that are in both keep their
 // history, penalties and sequence; what is gone is withdrawn at the next Step.
+// Where a service is to be said in another form (as a whole instead of by
+// instances, or under another CSCI-ID), the old one stays until the new one is
+// said.
 func (c *Core) Configure(now time.Time, opt Options) {
-	everything := opt.Profile != c.opt.Profile || opt.Locator != c.opt.Locator ||
-		opt.Communities != c.opt.Communities || opt.Sign != c.opt.Sign || !opt.Site.Equal(&c.opt.Site)
 	c.opt = opt
 	c.table.SetParams(now, opt.Dampening)
 	c.table.SetBudgets(now, opt.Budgets)
 
-	wanted := map[string]bool{}
+	kept := map[*subject]bool{}
+	spoke := map[*subject]bool{}
+	for _, sub := range c.subjects {
+		spoke[sub] = sub.speaks || sub.leaving
+		sub.speaks, sub.leaving = false, false
+	}
+	for _, s := range c.services {
+		s.gone, s.members, s.whole, s.leaving = true, nil, nil, nil
+		c.reassess[s] = true
+	}
 	for _, sv := range opt.Services {
 		s := c.services[sv.ID]
 		if s == nil {
 			s = &service{}
 			c.services[sv.ID] = s
 		}
-		s.Service, s.members, s.whole, s.reassess = sv, nil, nil, true
+		s.Service, s.gone = sv, false
+		c.reassess[s] = true
 		for _, in := range sv.Instances {
-			sub := c.subject(now, s, subjectKey(sv.ID, in.ID, false), in.ID)
+			sub := c.subject(s, subjectKey(sv.ID, in.ID, false), in.ID)
 			if sub.acc == nil {
 				sub.acc = collect.NewAccumulator(in)
 			} else {
 				sub.acc.SetInstance(now, in)
 			}
-			if !sv.PerInstance {
-				c.table.Remove(now, sub.key)
-			}
+			sub.config, sub.speaks = in, sv.PerInstance
 			s.members = append(s.members, sub)
-			wanted[sub.key] = true
+			kept[sub] = true
 		}
 		slices.SortFunc(s.members, func(a, b *subject) int { return a.id.Compare(b.id) })
 		if sv.Aggregate {
-			s.whole = c.subject(now, s, subjectKey(sv.ID, sv.AggregateID, true), sv.AggregateID)
-			wanted[s.whole.key] = true
+			s.whole = c.subject(s, subjectKey(sv.ID, sv.AggregateID, true), sv.AggregateID)
+			s.whole.speaks = true
+			kept[s.whole] = true
 		}
 	}
-	for key, sub := range c.subjects {
-		if !wanted[key] {
-			delete(c.subjects, key)
-			delete(c.dirty, sub)
+	for _, sub := range sortedSubjects(maps.Values(c.subjects)) {
+		instance, s := sub.acc != nil, sub.service
+		switch {
+		case sub.speaks:
+		case s.gone, instance && !kept[sub]:
+			// There is nothing to take over from it: it is no more.
+			sub.gone = true
 			c.timers.Remove(&sub.timer)
-			c.unride(sub)
-			c.table.Remove(now, key)
+			c.table.Remove(now, sub.key)
+		case spoke[sub]:
+			sub.leaving = true
+			s.leaving = append(s.leaving, sub)
+			c.dirty[sub] = true
 		}
 	}
-	for id, s := range c.services {
-		if !slices.ContainsFunc(opt.Services, func(sv Service) bool { return sv.ID == id }) {
-			s.members, s.whole, s.reassess = nil, nil, true
+	for p := range c.routes {
+		c.moved[p] = true // only what comes out different is announced
+	}
+	for key, last := range c.retired {
+		if clockSequence(now).Newer(last) {
+			delete(c.retired, key)
 		}
 	}
-	if everything {
-		for p := range c.routes {
-			c.moved[p] = true
-		}
-		for _, s := range c.services {
-			s.anycast, s.reassess = nil, true
-		}
-	}
+}
+
+func sortedSubjects(subs iter.Seq[*subject]) []*subject {
+	return slices.SortedFunc(subs, func(a, b *subject) int { return cmp.Compare(a.key, b.key) })
 }
 
 func subjectKey(cs advert.CSID, id advert.CSCIID, whole bool) string {
@@ -175,14 +208,15 @@ func subjectKey(cs advert.CSID, id advert.CSCIID, whole bool) string {
 
 // subject returns the subject of a key, a new one if need be, riding on the
 // right route.
-func (c *Core) subject(now time.Time, s *service, key string, id advert.CSCIID) *subject {
+func (c *Core) subject(s *service, key string, id advert.CSCIID) *subject {
 	sub := c.subjects[key]
 	if sub == nil {
-		sub = &subject{key: key, id: id}
+		sub = &subject{key: key, id: id, sequence: c.retired[key]}
 		sub.timer.Owner = sub
 		c.subjects[key] = sub
+		delete(c.retired, key)
 	}
-	sub.service = s
+	sub.service, sub.gone = s, false
 	prefix := c.carrier(id)
 	if sub.prefix != prefix {
 		c.unride(sub)
@@ -234,7 +268,7 @@ func (c *Core) Observe(now time.Time, ev collect.Event) {
 		panic(fmt.Sprintf("BUG: egress: unknown event %T", ev))
 	}
 	sub := c.subjects[subjectKey(key.Service, key.ID, false)]
-	if sub == nil || sub.acc == nil {
+	if sub == nil || sub.gone {
 		return
 	}
 	sub.acc.Observe(now, ev)
@@ -249,10 +283,11 @@ func (c *Core) Step(now time.Time) Output {
 		c.dirty[sub] = true
 	}
 	c.assess(now, &out)
-	decisions, next := c.table.Advance(now)
-	for _, d := range decisions {
-		c.apply(now, d, &out)
+	next := c.decide(now, &out)
+	if c.relieve(now) {
+		next = c.decide(now, &out)
 	}
+	c.retire()
 	c.compose(&out)
 	c.anycast(&out)
 	out.Next = timers.Earliest(next, c.timers.Next(), c.nextDeadline())
@@ -263,62 +298,103 @@ func (c *Core) Step(now time.Time) Output {
 // first the instances, then the aggregates of services that one of them
 // belongs to.
 func (c *Core) assess(now time.Time, out *Output) {
-	subs := slices.SortedFunc(maps.Keys(c.dirty), func(a, b *subject) int { return cmp.Compare(a.key, b.key) })
+	subs := sortedSubjects(maps.Keys(c.dirty))
 	clear(c.dirty)
-	whole := map[*subject]bool{}
+	wholes := map[*subject]bool{}
 	for _, sub := range subs {
-		if sub.acc == nil {
-			whole[sub] = true
+		switch {
+		case sub.gone:
+			continue
+		case sub.acc == nil:
+			wholes[sub] = true
 			continue
 		}
-		before := sub.report.State
-		sub.report = sub.acc.Report(now)
-		if sub.report.State != before {
-			out.Notes = append(out.Notes, stateNote(sub, before))
-		}
-		c.timers.Set(&sub.timer, sub.acc.Due(now))
-		if sub.service.PerInstance {
-			c.table.Observe(now, sub.key, c.observation(sub))
-		}
+		c.look(now, sub, out)
+		c.observe(now, sub)
 		if w := sub.service.whole; w != nil {
-			whole[w] = true
-		} else if !sub.service.PerInstance {
-			sub.service.reassess = true
+			wholes[w] = true
+		}
+		for _, w := range sub.service.leaving {
+			if w.acc == nil {
+				wholes[w] = true
+			}
 		}
 	}
-	for _, sub := range slices.SortedFunc(maps.Keys(whole), func(a, b *subject) int { return cmp.Compare(a.key, b.key) }) {
+	for _, sub := range sortedSubjects(maps.Keys(wholes)) {
 		sub.report = c.aggregate(sub.service)
-		c.table.Observe(now, sub.key, c.observation(sub))
+		sub.state = sub.report.State
+		c.observe(now, sub)
+	}
+}
+
+// look brings up to date what is known of an instance.
+func (c *Core) look(now time.Time, sub *subject, out *Output) {
+	before := sub.report
+	sub.report = sub.acc.Report(now)
+	if sub.report.State != before.State {
+		out.Notes = append(out.Notes, stateNote(sub, before.State))
+	}
+	switch {
+	case sub.report.State != collect.Unknown || sub.state != collect.Up:
+		sub.state, sub.unsure = sub.report.State, time.Time{}
+	case sub.unsure.IsZero():
+		// A reload brought a check that has not run yet, or another source. That
+		// is no reason to withdraw what serves.
+		_, validity := c.table.Validity()
+		sub.unsure = now.Add(validity)
+		fallthrough
+	case now.Before(sub.unsure):
+		sub.report.L0, sub.report.L1, sub.report.NormFI = before.L0, before.L1, before.NormFI
+	default:
+		sub.state, sub.unsure = collect.Unknown, time.Time{}
+	}
+	c.timers.Set(&sub.timer, timers.Earliest(sub.acc.Due(now), sub.unsure))
+}
+
+// observe shows a subject to the table, if it is said at all.
+func (c *Core) observe(now time.Time, sub *subject) {
+	if !sub.speaks && !sub.leaving {
+		return
+	}
+	c.table.Observe(now, sub.key, c.observation(sub))
+	if sub.said != nil && c.differs(sub) {
+		c.table.Resay(now, sub.key)
 	}
 }
 
 // aggregate condenses the members that may take flows.
 func (c *Core) aggregate(s *service) collect.Report {
-	var up []collect.Report
+	var serving, all []collect.Report
 	for _, m := range s.members {
-		if m.report.State == collect.Up && c.drainOf(m) == nil {
-			up = append(up, m.report)
+		d := c.drainOf(m)
+		if m.state != collect.Up || d != nil && d.Withdraw {
+			continue
+		}
+		r := m.report
+		r.State = collect.Up
+		all = append(all, r)
+		if d == nil {
+			serving = append(serving, r)
 		}
 	}
-	if len(up) < s.MinInstances {
-		// All of them may be draining: then the aggregate is there and drains.
-		up = up[:0]
-		for _, m := range s.members {
-			if m.report.State == collect.Up {
-				up = append(up, m.report)
-			}
-		}
+	least := s.least()
+	switch {
+	case len(serving) >= least:
+		return collect.AggregateReports(serving, s.Normalization)
+	case len(all) >= least:
+		// If all of them are draining, the aggregate is there and drains.
+		return collect.AggregateReports(all, s.Normalization)
 	}
-	if len(up) < s.MinInstances || len(up) == 0 {
-		return collect.Report{State: collect.Down, Reason: fmt.Sprintf("%d of at least %d instances up", len(up), s.MinInstances)}
-	}
-	return collect.AggregateReports(up, s.Normalization)
+	return collect.Report{State: collect.Down, Reason: fmt.Sprintf("%d of at least %d instances up", len(all), least)}
 }
+
+// least is how many instances must be there for the service to be.
+func (s *service) least() int { return max(s.MinInstances, 1) }
 
 // observation is what the dampening table gets to see of a subject.
 func (c *Core) observation(sub *subject) dampening.Observation {
 	o := dampening.Observation{State: dampening.Down, Level: level(&sub.report)}
-	if sub.report.State == collect.Up {
+	if sub.state == collect.Up {
 		o.State = dampening.Up
 		if d := c.drainOf(sub); d != nil {
 			o.State = dampening.Draining
@@ -342,22 +418,30 @@ func level(r *collect.Report) float64 {
 	return 0
 }
 
+// decide lets the table decide, and carries it out.
+func (c *Core) decide(now time.Time, out *Output) (next time.Time) {
+	decisions, next := c.table.Advance(now)
+	for _, d := range decisions {
+		c.apply(now, d, out)
+	}
+	return next
+}
+
 // apply carries out one decision of the table.
 func (c *Core) apply(now time.Time, d dampening.Decision, out *Output) {
 	sub := c.subjects[d.Key]
 	if sub == nil {
-		return // configured away: its route was composed without it
+		return // the guards of what was configured away still decay
 	}
 	out.Verdicts = append(out.Verdicts, Verdict{
 		Service: sub.service.Name, Key: collect.Key{Service: sub.service.ID, ID: sub.id}, Whole: sub.acc == nil,
 		Decision: d, Report: sub.report,
 	})
-	sub.last, sub.lastAt = d, now
 	if !d.Say {
 		return
 	}
 	c.moved[sub.prefix] = true
-	sub.service.reassess = true
+	c.reassess[sub.service] = true
 	if d.State == dampening.Down {
 		sub.said = nil
 		return
@@ -367,6 +451,78 @@ func (c *Core) apply(now time.Time, d dampening.Decision, out *Output) {
 	sub.said = sub.instance(now, d, validity)
 }
 
+// relieve takes those who are leaving out of the table where others have taken
+// over, or cannot. It reports whether there were any.
+func (c *Core) relieve(now time.Time) (any bool) {
+	for _, s := range c.services {
+		if len(s.leaving) == 0 {
+			continue
+		}
+		relieved := s.taken() || !s.willing()
+		s.leaving = slices.DeleteFunc(s.leaving, func(sub *subject) bool {
+			if !relieved && sub.said != nil {
+				return false
+			}
+			c.table.Remove(now, sub.key)
+			sub.leaving, sub.gone = false, sub.acc == nil
+			any = true
+			return true
+		})
+		c.reassess[s] = true
+	}
+	return any
+}
+
+// forms yields the subjects that a service is said by, as configured.
+func (s *service) forms() []*subject {
+	switch {
+	case s.PerInstance:
+		return s.members // the aggregate beside them is an addition
+	case s.whole != nil:
+		return []*subject{s.whole}
+	}
+	return nil
+}
+
+// taken reports whether enough is said of a service, in the configured form,
+// to announce it.
+func (s *service) taken() bool {
+	least, said := s.least(), 0
+	if !s.PerInstance {
+		least = 1 // the aggregate is only said while enough instances are up
+	}
+	for _, sub := range s.forms() {
+		if sub.said != nil {
+			said++
+		}
+	}
+	return said >= least
+}
+
+// willing reports whether there is anything to be said in the configured form,
+// or will be.
+func (s *service) willing() bool {
+	return slices.ContainsFunc(s.forms(), func(sub *subject) bool { return sub.said != nil || sub.state != collect.Down })
+}
+
+// retire forgets what was configured away; the table has said so.
+func (c *Core) retire() {
+	for key, sub := range c.subjects {
+		if !sub.gone {
+			continue
+		}
+		c.unride(sub)
+		delete(c.subjects, key)
+		delete(c.dirty, sub)
+		if c.retired == nil {
+			c.retired = map[string]advert.Sequence{}
+		}
+		if sub.sequence != 0 {
+			c.retired[key] = sub.sequence
+		}
+	}
+}
+
 // compose writes the instance routes whose riders changed.
 func (c *Core) compose(out *Output) {
 	for _, p := range slices.SortedFunc(maps.Keys(c.moved), comparePrefix) {
@@ -374,18 +530,18 @@ func (c *Core) compose(out *Output) {
 		if r == nil {
 			continue
 		}
-		wanted, ok, err := c.instanceRoute(p, r)
-		if err != nil {
-			out.Notes = append(out.Notes, Note{Name: events.RouteRefused, Text: fmt.Sprintf("%s: %v", p, err)})
+		wanted, problem := c.instanceRoute(p, r)
+		if problem != r.problem && problem != "" {
+			out.Notes = append(out.Notes, Note{Name: events.RouteRefused, Text: fmt.Sprintf("%s: %s", p, problem)})
 		}
+		r.problem = problem
 		switch {
-		case ok:
-			out.Put = append(out.Put, wanted)
-			r.out = true
-		case r.out:
+		case wanted != nil && (r.out == nil || !equalRoute(*r.out, *wanted)):
+			out.Put = append(out.Put, *wanted)
+		case wanted == nil && r.out != nil:
 			out.Withdraw = append(out.Withdraw, p)
-			r.out = false
 		}
+		r.out = wanted
 		if len(r.riders) == 0 {
 			delete(c.routes, p)
 		}
@@ -396,32 +552,31 @@ func (c *Core) compose(out *Output) {
 // anycast announces and withdraws the CS-ID routes. They change when
 // instances come and go, or the operator drains, never with load.
 func (c *Core) anycast(out *Output) {
-	for _, id := range slices.SortedFunc(maps.Keys(c.services), advert.CSID.Compare) {
-		s := c.services[id]
-		if !s.reassess {
-			continue
+	for _, s := range slices.SortedFunc(maps.Keys(c.reassess), func(a, b *service) int { return a.ID.Compare(b.ID) }) {
+		wanted, problem := c.anycastRoute(s)
+		note := func(name events.Name, text string) {
+			out.Notes = append(out.Notes, Note{Name: name, Service: s.Name, Text: text})
 		}
-		s.reassess = false
-		wanted, ok, err := c.anycastRoute(s)
-		if err != nil {
-			out.Notes = append(out.Notes, Note{Name: events.RouteRefused, Service: s.Name, Text: err.Error()})
+		if problem != s.problem && problem != "" {
+			note(events.RouteRefused, problem)
 		}
+		s.problem = problem
 		switch {
-		case ok && (s.anycast == nil || !equalRoute(*s.anycast, wanted)):
-			if s.anycast == nil {
-				out.Notes = append(out.Notes, Note{Name: events.ServiceUp, Service: s.Name, Text: id.String()})
-			}
-			out.Put = append(out.Put, wanted)
-			s.anycast = &wanted
-		case !ok && s.anycast != nil:
-			out.Notes = append(out.Notes, Note{Name: events.ServiceDown, Service: s.Name, Text: id.String()})
+		case wanted != nil && s.anycast == nil:
+			note(events.ServiceUp, s.ID.String())
+			out.Put = append(out.Put, *wanted)
+		case wanted != nil && !equalRoute(*s.anycast, *wanted):
+			out.Put = append(out.Put, *wanted)
+		case wanted == nil && s.anycast != nil:
+			note(events.ServiceDown, s.ID.String())
 			out.Withdraw = append(out.Withdraw, s.anycast.Prefix)
-			s.anycast = nil
 		}
-		if len(s.members) == 0 {
-			delete(c.services, id)
+		s.anycast = wanted
+		if s.gone {
+			delete(c.services, s.ID)
 		}
 	}
+	clear(c.reassess)
 }
 
 func stateNote(sub *subject, before collect.State) Note {
@@ -447,10 +602,13 @@ func comparePrefix(a, b netip.Prefix) int {
 // nextSequence follows the clock where it can, so that an agent that restarts
 // without memory does not fall behind what it said before: eight numbers a
 // second leave room for bursts, and half the range (RFC 1982) lasts 8 years.
+// 0 is not used: it stands for none.
 func nextSequence(last advert.Sequence, now time.Time) advert.Sequence {
 	next := last + 1
-	if byClock := advert.Sequence(now.Unix() * 8); last == 0 || byClock.Newer(next) {
-		next = byClock
+	if clock := clockSequence(now); last == 0 || clock.Newer(next) {
+		next = clock
 	}
-	return next
+	return max(next, 1)
 }
+
+func clockSequence(now time.Time) advert.Sequence { return advert.Sequence(now.Unix() * 8) }

@@ -42,7 +42,8 @@ func compareTarget(a, b Target) int {
 	return cmp.Or(a.Service.Compare(b.Service), cmp.Compare(one(a), one(b)), a.Instance.Compare(b.Instance))
 }
 
-// A Drain is an operator's wish to empty a target. While it drains, its routes
+// A Drain is an operator's wish to empty a target. It outlives a reload that
+// takes its target away for a while. While it drains, its routes
 // stay up, flagged, with GRACEFUL_SHUTDOWN (RFC 8326); then it is withdrawn.
 // The BGP session is never touched.
 type Drain struct {
@@ -66,13 +67,13 @@ func (c *Core) Drain(t Target, d Drain) error {
 	return nil
 }
 
-// Undrain takes back a drain or a withdrawal, at any moment. It reports
-// whether there was one.
+// Undrain takes back a drain or a withdrawal, at any moment, even if its target
+// is not configured at present. It reports whether there was one.
 func (c *Core) Undrain(t Target) (bool, error) {
-	if err := c.known(t); err != nil {
+	_, was := c.drains[t]
+	if err := c.known(t); err != nil && !was {
 		return false, err
 	}
-	_, was := c.drains[t]
 	delete(c.drains, t)
 	c.touch(t)
 	return was, nil
@@ -112,7 +113,7 @@ func (c *Core) touch(t Target) {
 	for _, sub := range c.subjects {
 		if !t.Service.IsValid() || sub.service.ID == t.Service {
 			c.dirty[sub] = true
-			sub.service.reassess = true
+			c.reassess[sub.service] = true
 		}
 	}
 }
@@ -134,7 +135,7 @@ func (c *Core) drainOf(sub *subject) *Drain {
 		return worst
 	}
 	for _, m := range sub.service.members {
-		if m.report.State == collect.Up {
+		if m.state == collect.Up {
 			d := c.drainOf(m)
 			if d == nil {
 				return nil
@@ -156,7 +157,14 @@ func (c *Core) expireDrains(now time.Time, out *Output) {
 		r.Withdraw = true
 		c.drains[r.Target] = r.Drain
 		c.touch(r.Target)
-		out.Notes = append(out.Notes, Note{Name: events.DrainFinished, Text: fmt.Sprintf("%s: deadline passed, withdrawing", r.Target)})
+		n := Note{Name: events.DrainFinished, Text: fmt.Sprintf("%s: deadline passed, withdrawing", r.Target)}
+		if s := c.services[r.Target.Service]; s != nil {
+			n.Service = s.Name
+			if r.Target.One {
+				n.Key = collect.Key{Service: s.ID, ID: r.Target.Instance}
+			}
+		}
+		out.Notes = append(out.Notes, n)
 	}
 }
 

@@ -32,16 +32,14 @@ func (c *Core) Subjects() []SubjectView {
 	})
 	views := make([]SubjectView, 0, len(subs))
 	for _, sub := range subs {
+		if sub.gone {
+			continue
+		}
 		v := SubjectView{
 			Service: sub.service.Name, Key: collect.Key{Service: sub.service.ID, ID: sub.id}, Whole: sub.acc == nil,
-			Report: sub.report, Said: sub.said, Drain: c.drainOf(sub),
+			Report: sub.report, Said: sub.said, Drain: c.drainOf(sub), Config: sub.config,
 		}
 		v.Gate, v.Gated = c.table.Status(sub.key)
-		for _, in := range sub.service.Instances {
-			if in.ID == sub.id && sub.acc != nil {
-				v.Config = in
-			}
-		}
 		views = append(views, v)
 	}
 	return views
@@ -70,7 +68,7 @@ func (c *Core) Services() []ServiceView {
 		s := c.services[id]
 		v := ServiceView{ID: id, Name: s.Name, Announced: s.anycast != nil, Total: len(s.members)}
 		for _, m := range s.members {
-			if m.report.State == collect.Up {
+			if m.state == collect.Up {
 				v.Up++
 			}
 		}

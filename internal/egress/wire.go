@@ -19,7 +19,7 @@ func (sub *subject) instance(now time.Time, d dampening.Decision, validity time.
 	in := &advert.Instance{
 		Service: sub.service.ID, ID: sub.id, Sequence: sub.sequence,
 		Generated: uint32(now.Unix()),
-		Validity:  uint16(min(validity/time.Second, math.MaxUint16)),
+		Validity:  uint16(min((validity+time.Second-1)/time.Second, math.MaxUint16)), // 0 would be for ever
 		Window:    uint16(min(sub.service.window()/(100*time.Millisecond), math.MaxUint16)),
 	}
 	if sub.acc == nil {
@@ -28,14 +28,40 @@ func (sub *subject) instance(now time.Time, d dampening.Decision, validity time.
 	if d.State == dampening.Draining {
 		in.Flags |= advert.Drain
 	}
-	if slices.ContainsFunc(r.Sources, func(s collect.SourceStatus) bool { return s.Stale }) {
-		in.Flags |= advert.Damped
-	}
-	if r.Anomalous {
-		in.Flags |= advert.Anomalous
-	}
+	in.Flags |= doubts(r)
 	setMetrics(in, r, d.Level)
 	return in
+}
+
+// doubts are the flags for values that are not what they seem.
+func doubts(r *collect.Report) (flags advert.InstanceFlags) {
+	if r.Degraded || slices.ContainsFunc(r.Sources, func(s collect.SourceStatus) bool { return s.Stale }) {
+		flags |= advert.Damped
+	}
+	if r.Anomalous {
+		flags |= advert.Anomalous
+	}
+	return flags
+}
+
+// differs reports whether what is known of a subject differs from what is said
+// by so much that it should be said again although the load, which the table
+// watches, is the same: a tenth of what the load is a share of, two steps of the
+// score beside it, or its trustworthiness.
+func (c *Core) differs(sub *subject) bool {
+	r, said := &sub.report, sub.said
+	far := func(v collect.Value, said float64, known bool) bool {
+		return v.Known() != known || known && math.Abs(v.Value-said) >= max(c.opt.Dampening.Delta, 0.01)*max(v.Value, said, 1e-9)
+	}
+	capacity, knownCapacity := said.CapacityFlows()
+	slots, knownSlots := said.SlotsN()
+	service, knownService := said.ServiceTimeDur()
+	score, knownScore := said.ScoreNorm()
+	const allDoubts = advert.Damped | advert.Anomalous
+	return said.Flags&allDoubts != doubts(r) ||
+		far(r.Capacity, capacity, knownCapacity) || far(r.Slots, float64(slots), knownSlots) ||
+		far(r.ServiceTime, service.Seconds(), knownService) ||
+		r.NormFI.Known != knownScore || r.Utilisation.Known() && math.Abs(float64(r.NormFI.Octet)-score) >= 2
 }
 
 func (s *service) window() time.Duration {
@@ -86,13 +112,13 @@ func seconds(v float64) time.Duration {
 	return time.Duration(min(v, 86400) * float64(time.Second))
 }
 
-// instanceRoute writes the route that carries what is said of its riders, and
-// reports false if nothing is.
-func (c *Core) instanceRoute(p netip.Prefix, r *route) (Route, bool, error) {
+// instanceRoute writes the route that carries what is said of its riders; nil
+// if nothing is. The problem is what cannot be said, "" for none.
+func (c *Core) instanceRoute(p netip.Prefix, r *route) (out *Route, problem string) {
 	a := advert.Attribute{Profile: c.opt.Profile, Locator: c.opt.Locator}
-	out := Route{Prefix: p, Shutdown: true}
+	out = &Route{Prefix: p, Shutdown: true}
 	for _, sub := range r.riders {
-		if sub.said == nil {
+		if sub.said == nil || sub.gone {
 			continue
 		}
 		a.Instances = append(a.Instances, *sub.said)
@@ -100,64 +126,60 @@ func (c *Core) instanceRoute(p netip.Prefix, r *route) (Route, bool, error) {
 			out.Shutdown = false
 		}
 	}
-	if len(a.Instances) == 0 {
-		return Route{}, false, nil
+	all := len(a.Instances)
+	if all == 0 {
+		return nil, ""
 	}
-	for n := len(a.Instances); advert.AttributeLen(&a) > advert.MaxAttributeLen; n-- {
-		// Routers drop longer ones (and the route with it): say what fits.
-		a.Instances = a.Instances[:n-1]
+	room := advert.MaxAttributeLen
+	if c.opt.Sign != nil {
+		room -= c.opt.Sign.AuthLen()
+	}
+	for advert.AttributeLen(&a) > room {
+		// Routers drop longer ones, and the route with it: say what fits.
+		a.Instances = a.Instances[:len(a.Instances)-1]
+	}
+	if n := len(a.Instances); n < all {
+		problem = fmt.Sprintf("%d of %d instances fit; let the others have addresses of their own, or announce the service as a whole", n, all)
 	}
 	var err error
 	if out.Attribute, err = c.seal(&a, p); err != nil {
-		return Route{}, false, err
+		return nil, err.Error()
 	}
 	if c.opt.Communities {
 		for i := range a.Instances {
 			in := &a.Instances[i]
 			out.Large, err = advert.AppendCommunities(out.Large, c.opt.Profile.Domain, in, advert.CommunityIndex{Service: in.Service.Index()})
 			if err != nil {
-				return out, true, err // the attribute says it all the same
+				problem = err.Error() // the attribute says it all the same
 			}
 		}
 	}
-	return out, true, nil
+	return out, problem
 }
 
-// anycastRoute writes the CS-ID route of a service, and reports false if it is
-// not to be announced. Nothing volatile is in it.
-func (c *Core) anycastRoute(s *service) (Route, bool, error) {
-	said, draining := 0, 0
-	count := func(sub *subject) {
-		if sub.said != nil {
-			said++
-			if sub.said.Flags&advert.Drain != 0 {
-				draining++
-			}
-		}
+// anycastRoute writes the CS-ID route of a service, nil if it is not to be
+// announced. Nothing volatile is in it.
+func (c *Core) anycastRoute(s *service) (*Route, string) {
+	if s.gone || !s.taken() && len(s.leaving) == 0 {
+		return nil, ""
 	}
-	least := max(s.MinInstances, 1)
-	if s.PerInstance {
-		for _, m := range s.members {
-			count(m)
+	draining := true
+	for _, sub := range slices.Concat(s.forms(), s.leaving) {
+		if sub.said != nil && sub.said.Flags&advert.Drain == 0 {
+			draining = false
 		}
-	} else if s.whole != nil {
-		count(s.whole)
-		least = 1 // the aggregate is only said while enough instances are up
-	}
-	if said < least {
-		return Route{}, false, nil
 	}
 	profile := c.opt.Profile
 	if !s.PerInstance {
 		profile.Flags |= advert.AggregatedOnly
 	}
 	a := advert.Attribute{Profile: profile, Locator: c.opt.Locator, Site: c.opt.Site}
-	r := Route{Prefix: s.ID.Prefix(), Anycast: true, Shutdown: draining == said}
+	r := &Route{Prefix: s.ID.Prefix(), Anycast: true, Shutdown: draining}
 	var err error
 	if r.Attribute, err = c.seal(&a, r.Prefix); err != nil {
-		return Route{}, false, fmt.Errorf("anycast route: %w", err)
+		return nil, fmt.Sprintf("anycast route: %v", err)
 	}
-	return r, true, nil
+	return r, ""
 }
 
 // seal encodes an attribute, signed if the site signs.
