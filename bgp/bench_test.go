@@ -116,7 +116,7 @@ func (l *bareLink) onPaths(paths []*apiutil.Path, _ time.Time) {
 
 func instanceIndex(p netip.Prefix) int {
 	a := p.Addr().As4()
-	return (int(a[0])<<24 | int(a[1])<<16 | int(a[2])<<8 | int(a[3])) - (198<<24 | 18<<16)
+	return int(a[1])<<16 | int(a[2])<<8 | int(a[3])
 }
 
 func (l *bareLink) put(i int, v []byte) {

@@ -145,13 +145,13 @@ func TestInboxLimit(t *testing.T) {
 	for i := range 5 {
 		x.say(x.a, instance(i).String(), 1)
 	}
-	x.want("two, and one notice", "a up", "a up more than 2 routes: the others are ignored", "a 198.18.0.0/32=1", "a 198.18.0.1/32=1")
-	x.unsay(x.a, "198.18.0.0/32")
-	x.say(x.a, "198.18.0.9/32", 9)
-	x.want("room again", "a -198.18.0.0/32", "a 198.18.0.9/32=9")
+	x.want("two, and one notice", "a up", "a up more than 2 routes: the others are ignored", "a 10.0.0.0/32=1", "a 10.0.0.1/32=1")
+	x.unsay(x.a, "10.0.0.0/32")
+	x.say(x.a, "10.0.0.9/32", 9)
+	x.want("room again", "a -10.0.0.0/32", "a 10.0.0.9/32=9")
 	x.in.setLimit(0)
-	x.say(x.a, "198.18.0.10/32", 10)
-	x.want("no limit", "a 198.18.0.10/32=10")
+	x.say(x.a, "10.0.0.10/32", 10)
+	x.want("no limit", "a 10.0.0.10/32=10")
 	if x.a.ignored != 3 {
 		t.Errorf("%d ignored, want 3", x.a.ignored)
 	}

@@ -20,10 +20,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// instance is the i-th of many host routes, in 198.18.0.0/15 (RFC 2544).
+// instance is the i-th of many host routes, in 10.0.0.0/8 (RFC 1918).
 func instance(i int) netip.Prefix {
 	var a [4]byte
-	binary.BigEndian.PutUint32(a[:], 198<<24|18<<16|uint32(i))
+	binary.BigEndian.PutUint32(a[:], 10<<24+uint32(i))
 	return netip.PrefixFrom(netip.AddrFrom4(a), 32)
 }
 
