@@ -149,7 +149,6 @@ type whatIf struct {
 	s    *Service
 	now  time.Time
 	cold bool
-	keep state
 }
 
 func newWhatIf(s *Service, now time.Time) *whatIf {

@@ -31,9 +31,6 @@ func (b *basin) prepare() {
 	b.entry = b.base + b.s*y
 }
 
-// cost returns φ(u) in seconds.
-func (b *basin) cost(u float64) float64 { return b.base + b.s*b.curve.at(u) }
-
 // anticipated returns û at a share.
 func (b *basin) anticipated(share float64) float64 { return b.u + (share-b.pref)/b.k }
 

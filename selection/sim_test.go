@@ -357,12 +357,6 @@ func (w world) run() outcome {
 	return o
 }
 
-func policyOf(k Kind) Policy {
-	p := Default()
-	p.Kind = k
-	return p
-}
-
 // smallWorld is 3 ingresses, 3 sites and 6 instances, loaded to 75 %.
 func smallWorld(seed uint64) world {
 	return world{

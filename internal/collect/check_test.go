@@ -141,7 +141,7 @@ func TestCheckHTTP(t *testing.T) {
 		fmt.Fprintf(w, "host=%s query=%s ready", r.Host, r.URL.RawQuery)
 	})
 	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/trap", 302) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/trap", http.StatusFound) })
 	mux.HandleFunc("/trap", func(http.ResponseWriter, *http.Request) { visits++ })
 	mux.HandleFunc("/huge", func(w http.ResponseWriter, r *http.Request) {
 		w.Write(make([]byte, maxCheckBody))
