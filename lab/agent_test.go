@@ -26,7 +26,7 @@ const limit = 30 * time.Second
 // BinaryEnv names a catsbgp program to try instead of one built from this tree.
 const BinaryEnv = "CATSBGP_BINARY"
 
-var build struct {
+var built struct {
 	once sync.Once
 	dir  string
 	path string
@@ -35,33 +35,33 @@ var build struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if build.dir != "" {
-		os.RemoveAll(build.dir)
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
 	}
 	os.Exit(code)
 }
 
-// binary builds the program, once.
-func binary(t testing.TB) string {
+// program builds the program, once.
+func program(t testing.TB) string {
 	t.Helper()
-	build.once.Do(func() {
-		if build.path = os.Getenv(BinaryEnv); build.path != "" {
+	built.once.Do(func() {
+		if built.path = os.Getenv(BinaryEnv); built.path != "" {
 			return
 		}
-		if build.dir, build.err = os.MkdirTemp("", "catsbgp-bin-*"); build.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "catsbgp-bin-*"); built.err != nil {
 			return
 		}
-		build.path = filepath.Join(build.dir, "catsbgp")
-		cmd := exec.Command("go", "build", "-o", build.path, "github.com/catsbgp/catsbgp/cmd/catsbgp")
+		built.path = filepath.Join(built.dir, "catsbgp")
+		cmd := exec.Command("go", "build", "-o", built.path, "github.com/catsbgp/catsbgp/cmd/catsbgp")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			build.err = fmt.Errorf("go build: %w\n%s", err, out)
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
 		}
 	})
-	if build.err != nil {
-		t.Fatal(build.err)
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return build.path
+	return built.path
 }
 
 // An agent is the program running on a node.
@@ -107,7 +107,7 @@ func (a *agent) configure(config string) {
 // start runs the program; again, after it was killed.
 func (a *agent) start() {
 	a.t.Helper()
-	a.Process = a.node.Start("catsbgp", nil, binary(a.t), "run", "-c", a.file)
+	a.Process = a.node.Start("catsbgp", nil, program(a.t), "run", "-c", a.file)
 	a.eventually("the API answers", func() string {
 		_, err := a.Status(a.t.Context())
 		return text(err)
@@ -126,7 +126,7 @@ func (a *agent) words(args ...string) string {
 func (a *agent) command(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary(a.t), args...)
+	cmd := exec.CommandContext(ctx, program(a.t), args...)
 	cmd.Env = append(os.Environ(), "CATSBGP_SOCKET="+a.socket())
 	out, err := cmd.CombinedOutput()
 	return string(out), err

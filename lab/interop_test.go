@@ -3,7 +3,6 @@ package lab_test
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -45,7 +44,7 @@ type scene struct {
 
 func (p place) set(t testing.TB) *scene {
 	t.Helper()
-	s := &scene{network: newNetwork(t, 1, p.need), place: p, workloads: map[string]*workload{}, witness: newWitness(t)}
+	s := &scene{network: newNetwork(t, 1, p.need), place: p, witness: newWitness(t)}
 	var ns []neighbour
 	for i := range s.spokes {
 		for _, v6 := range []bool{false, true} {
@@ -53,11 +52,8 @@ func (p place) set(t testing.TB) *scene {
 		}
 	}
 	s.router = p.start(s.hubs[0], p.asn, "192.0.2.1", ns...)
-	s.startWitness()
-	for i, site := range sites {
-		anycast := []string{services[0].anycast, services[1].anycast}
-		s.workloads[site.name] = serve(t, s.spokes[i], append(anycast, site.instance4, site.instance6)...)
-	}
+	s.witness.dialHub(s.network, uint32(p.gateASN))
+	s.workloads = s.serveAll()
 	s.madrid = startAgent(t, s.Lab, s.spokes[atMadrid], s.siteConfig(madrid, atMadrid))
 	s.paris = startAgent(t, s.Lab, s.spokes[atParis], s.siteConfig(paris, atParis))
 	s.gate = startAgent(t, s.Lab, s.spokes[atGate], inBGP(gateConfig(gateLocator, p.gateASN, hubSessions(0, atGate, p.asn)), p.extra))
@@ -76,15 +72,6 @@ func (s *scene) siteConfig(site site, i int, more ...string) string {
 // inBGP puts a line into the [bgp] part of a configuration.
 func inBGP(text, line string) string {
 	return strings.Replace(text, "[bgp]\n", "[bgp]\n"+line+"\n", 1)
-}
-
-// startWitness opens the witness's sessions, one for each family.
-func (s *scene) startWitness() {
-	id := bgptest.Identity{ASN: uint32(s.gateASN), ID: netip.MustParseAddr("198.51.100.2"), HoldTime: 90}
-	id.IPv4 = true
-	s.witness.dial(s.spokes[atWitness], spokeAddr(0, atWitness, false), hubAddr(0, atWitness, false), id)
-	id.IPv4, id.IPv6 = false, true
-	s.witness.dial(s.spokes[atWitness], spokeAddr(0, atWitness, true), hubAddr(0, atWitness, true), id)
 }
 
 // Beside real routers, in every place that they can have.
@@ -106,6 +93,9 @@ func TestBesidePlainRouters(t *testing.T) {
 func (s *scene) play() {
 	t := s.t
 	code := byte(bgp.DefaultAttributeType)
+	if strings.Contains(s.extra, "attribute_type") {
+		code = 200
+	}
 	t.Log("# plain routers have a usable route to every service, and clients reach it")
 	for _, sv := range services {
 		netns.Eventually(t, limit, "the router's route to "+sv.name, func() string {
@@ -123,11 +113,11 @@ func (s *scene) play() {
 	t.Log("# what the sites say arrives as it was said, octet for octet")
 	for i, a := range []*agent{s.madrid, s.paris} {
 		for _, v6 := range []bool{false, true} {
-			s.wantIntact(code, prefix(sites[i].instance(v6)), a)
+			s.witness.wantIntact(code, prefix(sites[i].instance(v6)), a)
 		}
 	}
 	for _, sv := range services {
-		s.wantIntact(code, prefix(sv.anycast), s.madrid, s.paris)
+		s.witness.wantIntact(code, prefix(sv.anycast), s.madrid, s.paris)
 	}
 	if strings.Contains(s.extra, "communities") {
 		if sg := s.witness.saw(prefix(madrid.instance4)); sg.value(bgptest.LargeCommunity) == "" {
@@ -193,32 +183,6 @@ func (s *scene) play() {
 	})
 	s.gate.wantShare("203.0.113.20", "madrid", 1, 1)
 	s.wantSessions(before)
-}
-
-// wantIntact waits until the witness has heard of a prefix exactly what one of
-// the agents says.
-func (s *scene) wantIntact(code byte, prefix string, from ...*agent) {
-	s.t.Helper()
-	if strings.Contains(s.extra, "attribute_type") {
-		code = 200
-	}
-	netns.Eventually(s.t, limit, "the attribute of "+prefix+" arrives", func() string {
-		sg := s.witness.saw(prefix)
-		a, ok := sg.Attr(code)
-		if !ok {
-			return fmt.Sprintf("there is none: %+v", sg)
-		}
-		if a.Flags&(bgptest.Optional|bgptest.Transitive) != bgptest.Optional|bgptest.Transitive {
-			s.t.Fatalf("%s: flags %02x", prefix, a.Flags)
-		}
-		said := ""
-		for _, x := range from {
-			if said = x.attribute(prefix); said == sg.value(code) {
-				return ""
-			}
-		}
-		return fmt.Sprintf("said %s, heard %s", said, sg.value(code))
-	})
 }
 
 // A state of calm: what must not change.

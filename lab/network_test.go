@@ -71,6 +71,27 @@ func newNetwork(t testing.TB, hubs int, needs ...netns.Need) *network {
 	return n
 }
 
+// serveAll starts the services at both sites.
+func (n *network) serveAll() map[string]*workload {
+	n.t.Helper()
+	all := map[string]*workload{}
+	for i, site := range sites {
+		all[site.name] = serve(n.t, n.spokes[i], site.instance4, site.instance6, services[0].anycast, services[1].anycast)
+	}
+	return all
+}
+
+// neighbours are a hub's sessions with spokes of one AS, as its clients if it
+// reflects.
+func neighbours(h, asn int, client bool, spokes ...int) (all []neighbour) {
+	for _, i := range spokes {
+		for _, v6 := range []bool{false, true} {
+			all = append(all, neighbour{addr: spokeAddr(h, i, v6), asn: asn, client: client})
+		}
+	}
+	return all
+}
+
 // hubAddr and spokeAddr are the two ends of the link between hub h and spoke i.
 func hubAddr(h, i int, v6 bool) string {
 	if v6 {
@@ -131,6 +152,25 @@ func (s sighting) value(typ byte) string {
 // newWitness returns a witness without a session.
 func newWitness(t testing.TB) *witness { return &witness{t: t, seen: map[netip.Prefix]sighting{}} }
 
+// dialHub opens the sessions of the spoke called witness, one for each family.
+func (w *witness) dialHub(n *network, asn uint32) {
+	w.t.Helper()
+	id := bgptest.Identity{ASN: asn, ID: netip.MustParseAddr("198.51.100.2"), HoldTime: 90}
+	for _, v6 := range []bool{false, true} {
+		id.IPv4, id.IPv6 = !v6, v6
+		w.dial(n.spokes[atWitness], spokeAddr(0, atWitness, v6), hubAddr(0, atWitness, v6), id)
+	}
+}
+
+// dialFrom opens a session from the spoke called witness to another one's
+// locator, for IPv4.
+func (w *witness) dialFrom(n *network, spoke int) *bgptest.Peer {
+	w.t.Helper()
+	local := spokes[atWitness].locator
+	return w.dial(n.spokes[atWitness], local, spokes[spoke].locator,
+		bgptest.Identity{ASN: 65001, ID: netip.MustParseAddr(local), HoldTime: 90, IPv4: true})
+}
+
 // dial opens a session from a node and writes down what it brings.
 func (w *witness) dial(n *netns.Node, local, remote string, id bgptest.Identity) *bgptest.Peer {
 	w.t.Helper()
@@ -163,6 +203,29 @@ func (w *witness) accept(n *netns.Node, local string, id bgptest.Identity) *bgpt
 	w.t.Cleanup(peer.Close)
 	go w.watch(peer)
 	return peer
+}
+
+// wantIntact waits until the witness has heard of a prefix exactly what one of
+// the agents says.
+func (w *witness) wantIntact(code byte, prefix string, from ...*agent) {
+	w.t.Helper()
+	netns.Eventually(w.t, limit, "the attribute of "+prefix+" arrives", func() string {
+		sg := w.saw(prefix)
+		a, ok := sg.Attr(code)
+		if !ok {
+			return fmt.Sprintf("there is none: %+v", sg)
+		}
+		if a.Flags&(bgptest.Optional|bgptest.Transitive) != bgptest.Optional|bgptest.Transitive {
+			w.t.Fatalf("%s: flags %02x", prefix, a.Flags)
+		}
+		said := ""
+		for _, x := range from {
+			if said = x.attribute(prefix); said == sg.value(code) {
+				return ""
+			}
+		}
+		return fmt.Sprintf("said %s, heard %s", said, sg.value(code))
+	})
 }
 
 func (w *witness) watch(peer *bgptest.Peer) {

@@ -18,6 +18,8 @@ type plainRouter interface {
 	route(t testing.TB, prefix string) (plainRoute, bool)
 	// session returns the state of the session with an address.
 	session(t testing.TB, addr string) plainSession
+	// Crash ends it as kill -9 does.
+	Crash()
 }
 
 type plainRoute struct {

@@ -17,7 +17,16 @@ const startLimit = 30 * time.Second
 // A Router answers its own command line.
 type Router struct {
 	*Node
-	shell []string // its command line takes the command as the last argument
+	shell   []string // its command line takes the command as the last argument
+	daemons []*Process
+}
+
+// Crash ends the router's daemons as kill -9 does. Its kernel goes on
+// forwarding.
+func (r *Router) Crash() {
+	for _, p := range r.daemons {
+		p.Kill()
+	}
 }
 
 // Ask runs a command of the router's own command line.
@@ -75,11 +84,11 @@ func (n *Node) FRR(text string) *Router {
 	common := []string{
 		"-z", dir + "/zserv.api", "--vty_socket", dir, "-P", "0", "--log", "stdout",
 	}
-	start := func(name, conf string, more ...string) {
-		argv := []string{frrDir + "/" + name, "-f", n.file(name+".conf", conf), "-i", dir + "/" + name + ".pid"}
-		n.Start(name, nil, append(append(argv, common...), more...)...)
-	}
 	r := &Router{Node: n, shell: []string{"vtysh", "--vty_socket", dir, "--config_dir", dir, "-c"}}
+	start := func(name, conf string) {
+		argv := []string{frrDir + "/" + name, "-f", n.file(name+".conf", conf), "-i", dir + "/" + name + ".pid"}
+		r.daemons = append(r.daemons, n.Start(name, nil, append(argv, common...)...))
+	}
 	start("zebra", "frr defaults traditional\n")
 	waitFor(n, "zebra", func() error {
 		_, err := os.Stat(dir + "/zserv.api")
@@ -91,7 +100,7 @@ func (n *Node) FRR(text string) *Router {
 		return r.JSON("show bgp summary json", &any)
 	})
 	n.lab.OnFailure(func() string {
-		return n.tables(r, "show bgp summary", "show bgp ipv4 unicast", "show bgp ipv6 unicast", "show ip route", "show ipv6 route")
+		return r.tables("show bgp summary", "show bgp ipv4 unicast", "show bgp ipv6 unicast", "show ip route", "show ipv6 route")
 	})
 	return r
 }
@@ -104,23 +113,23 @@ func (n *Node) BIRD(text string) *Router {
 	n.Forward()
 	conf := n.file("bird.conf", text)
 	socket := filepath.Join(filepath.Dir(conf), "bird.ctl")
-	n.Start("bird", nil, "bird", "-f", "-c", conf, "-s", socket, "-P", filepath.Join(filepath.Dir(conf), "bird.pid"))
 	r := &Router{Node: n, shell: []string{"birdc", "-s", socket}}
+	r.daemons = append(r.daemons, n.Start("bird", nil, "bird", "-f", "-c", conf, "-s", socket, "-P", filepath.Join(filepath.Dir(conf), "bird.pid")))
 	waitFor(n, "bird", func() error {
 		_, err := r.Ask("show status")
 		return err
 	})
 	n.lab.OnFailure(func() string {
-		return n.tables(r, "show protocols", "show route all")
+		return r.tables("show protocols", "show route all")
 	})
 	return r
 }
 
-func (n *Node) tables(r *Router, commands ...string) string {
+func (r *Router) tables(commands ...string) string {
 	var b strings.Builder
 	for _, c := range commands {
 		out, err := r.Ask(c)
-		fmt.Fprintf(&b, "---- %s: %s\n%s", n.Name, c, out)
+		fmt.Fprintf(&b, "---- %s: %s\n%s", r.Name, c, out)
 		if err != nil {
 			fmt.Fprintf(&b, "%v\n", err)
 		}
