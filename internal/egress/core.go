@@ -32,6 +32,9 @@ type Core struct {
 	routes   map[netip.Prefix]*route // instance routes
 	moved    map[netip.Prefix]bool   // instance routes to compose again
 
+	handovers map[*service]bool // with somebody leaving
+	gone      []*subject        // configured away, until the next Step
+
 	// Sequences of subjects that were configured away, by key, where they are
 	// ahead of the clock.
 	retired map[string]advert.Sequence
@@ -118,6 +121,9 @@ func New(now time.Time, opt Options, seed uint64) *Core {
 		reassess: map[*service]bool{},
 		routes:   map[netip.Prefix]*route{},
 		moved:    map[netip.Prefix]bool{},
+
+		handovers: map[*service]bool{},
+		retired:   map[string]advert.Sequence{},
 	}
 	c.Configure(now, opt)
 	return c
@@ -175,13 +181,11 @@ func (c *Core) Configure(now time.Time, opt Options) {
 		case sub.speaks:
 		case s.gone, instance && !kept[sub]:
 			// There is nothing to take over from it: it is no more.
-			sub.gone = true
-			c.timers.Remove(&sub.timer)
-			c.table.Remove(now, sub.key)
+			c.leave(now, sub)
 		case spoke[sub]:
 			sub.leaving = true
 			s.leaving = append(s.leaving, sub)
-			c.dirty[sub] = true
+			c.handovers[s] = true
 		}
 	}
 	for p := range c.routes {
@@ -453,24 +457,38 @@ func (c *Core) apply(now time.Time, d dampening.Decision, out *Output) {
 
 // relieve takes those who are leaving out of the table where others have taken
 // over, or cannot. It reports whether there were any.
-func (c *Core) relieve(now time.Time) (any bool) {
-	for _, s := range c.services {
-		if len(s.leaving) == 0 {
-			continue
-		}
+func (c *Core) relieve(now time.Time) (some bool) {
+	for _, s := range slices.SortedFunc(maps.Keys(c.handovers), func(a, b *service) int { return a.ID.Compare(b.ID) }) {
 		relieved := s.taken() || !s.willing()
 		s.leaving = slices.DeleteFunc(s.leaving, func(sub *subject) bool {
 			if !relieved && sub.said != nil {
 				return false
 			}
-			c.table.Remove(now, sub.key)
-			sub.leaving, sub.gone = false, sub.acc == nil
-			any = true
+			sub.leaving = false
+			if sub.acc == nil {
+				c.leave(now, sub)
+			} else {
+				c.table.Remove(now, sub.key) // it counts in the aggregate
+			}
+			some = true
 			return true
 		})
 		c.reassess[s] = true
+		if len(s.leaving) == 0 {
+			delete(c.handovers, s)
+		}
 	}
-	return any
+	return some
+}
+
+// leave has a subject withdrawn for good.
+func (c *Core) leave(now time.Time, sub *subject) {
+	if !sub.gone {
+		sub.gone = true
+		c.gone = append(c.gone, sub)
+	}
+	c.timers.Remove(&sub.timer)
+	c.table.Remove(now, sub.key)
 }
 
 // forms yields the subjects that a service is said by, as configured.
@@ -507,20 +525,18 @@ func (s *service) willing() bool {
 
 // retire forgets what was configured away; the table has said so.
 func (c *Core) retire() {
-	for key, sub := range c.subjects {
+	for _, sub := range c.gone {
 		if !sub.gone {
-			continue
+			continue // came back in time
 		}
 		c.unride(sub)
-		delete(c.subjects, key)
+		delete(c.subjects, sub.key)
 		delete(c.dirty, sub)
-		if c.retired == nil {
-			c.retired = map[string]advert.Sequence{}
-		}
 		if sub.sequence != 0 {
-			c.retired[key] = sub.sequence
+			c.retired[sub.key] = sub.sequence
 		}
 	}
+	c.gone = c.gone[:0]
 }
 
 // compose writes the instance routes whose riders changed.
@@ -611,4 +627,4 @@ func nextSequence(last advert.Sequence, now time.Time) advert.Sequence {
 	return max(next, 1)
 }
 
-func clockSequence(now time.Time) advert.Sequence { return advert.Sequence(now.Unix() * 8) }
+func clockSequence(now time.Time) advert.Sequence { return advert.Sequence(now.UnixMilli() / 125) }

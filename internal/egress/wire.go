@@ -50,8 +50,9 @@ func doubts(r *collect.Report) (flags advert.InstanceFlags) {
 // score beside it, or its trustworthiness.
 func (c *Core) differs(sub *subject) bool {
 	r, said := &sub.report, sub.said
-	far := func(v collect.Value, said float64, known bool) bool {
-		return v.Known() != known || known && math.Abs(v.Value-said) >= max(c.opt.Dampening.Delta, 0.01)*max(v.Value, said, 1e-9)
+	far := func(v collect.Value, limit, said float64, known bool) bool {
+		x := min(v.Value, limit) // more does not fit on the wire
+		return v.Known() != known || known && math.Abs(x-said) >= max(c.opt.Dampening.Delta, 0.01)*max(x, said, 1e-2)
 	}
 	capacity, knownCapacity := said.CapacityFlows()
 	slots, knownSlots := said.SlotsN()
@@ -59,8 +60,8 @@ func (c *Core) differs(sub *subject) bool {
 	score, knownScore := said.ScoreNorm()
 	const allDoubts = advert.Damped | advert.Anomalous
 	return said.Flags&allDoubts != doubts(r) ||
-		far(r.Capacity, capacity, knownCapacity) || far(r.Slots, float64(slots), knownSlots) ||
-		far(r.ServiceTime, service.Seconds(), knownService) ||
+		far(r.Capacity, math.MaxUint32/100, capacity, knownCapacity) || far(r.Slots, math.MaxUint32, float64(slots), knownSlots) ||
+		far(r.ServiceTime, math.MaxUint32/1e6, service.Seconds(), knownService) ||
 		r.NormFI.Known != knownScore || r.Utilisation.Known() && math.Abs(float64(r.NormFI.Octet)-score) >= 2
 }
 
