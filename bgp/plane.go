@@ -211,6 +211,7 @@ func (p *plane) heard(addr netip.Addr) *heardPeer {
 // in which things happened.
 
 func (p *plane) onPaths(paths []*apiutil.Path, at time.Time) {
+	defer p.mute.CompareAndSwap(false, false) // see newLogger
 	for _, path := range paths {
 		prefix, ok := unicast(path)
 		if !ok {

@@ -13,6 +13,13 @@ import (
 // the life of sessions, which the agent knows from events and logs in its own
 // words, so it comes out one level lower.
 // Once mute is true nothing is written.
+//
+// Looking at mute has a second use. GoBGP reads routes for our callbacks without
+// a lock that its sessions take, and a session that restarts gracefully marks
+// the same routes. Sessions log before they do, so what a callback has seen
+// comes before the mark if every callback touches mute (see onPaths). What
+// remains is the mark of a route that is being delivered at that moment: one
+// bool, which we do not use.
 func newLogger(log zerolog.Logger, mute *atomic.Bool) *slog.Logger {
 	return slog.New(slogHandler{log: log, mute: mute})
 }
@@ -38,8 +45,11 @@ func zerologLevel(l slog.Level) zerolog.Level {
 }
 
 func (h slogHandler) Enabled(_ context.Context, l slog.Level) bool {
+	if h.mute.Load() {
+		return false
+	}
 	level := zerologLevel(l)
-	return level >= h.log.GetLevel() && level >= zerolog.GlobalLevel() && !h.mute.Load()
+	return level >= h.log.GetLevel() && level >= zerolog.GlobalLevel()
 }
 
 func (h slogHandler) Handle(_ context.Context, r slog.Record) error {
