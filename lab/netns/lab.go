@@ -20,6 +20,10 @@ import (
 // program from a reason to skip into a failure.
 const RequireEnv = "CATSBGP_REQUIRE_LAB"
 
+// DumpEnv is the environment variable that, set to "1", has everything logged
+// that is otherwise only logged when a test fails.
+const DumpEnv = "CATSBGP_LAB_DUMP"
+
 // A Need is a program that a test cannot do without.
 type Need string
 
@@ -180,7 +184,7 @@ func (l *Lab) end() {
 			l.t.Errorf("lab: %s ended by itself: %v", p.name, err)
 		}
 	}
-	if l.t.Failed() {
+	if l.t.Failed() || os.Getenv(DumpEnv) == "1" {
 		for _, f := range l.dumps {
 			l.t.Log(f())
 		}

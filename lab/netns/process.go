@@ -37,7 +37,7 @@ func (n *Node) Start(name string, env []string, argv ...string) *Process {
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	// Dies with us, however we die.
+	// Dies with us, however we die, unless it changes its user as FRR does.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := n.Do(p.cmd.Start); err != nil {
 		t.Fatalf("lab: %s: start %s: %v", n.Name, argv[0], err)
