@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,6 +61,9 @@ func (a *app) demo(ctx context.Context, opt demo.Options, noUI bool) error {
 	opt.Color = a.colorful(opt.Out)
 	if !noUI && isTerminal(opt.Out) && a.getenv("TERM") != "dumb" {
 		opt.Screen = func() (int, int) { return terminalSize(opt.Out) }
+	}
+	if exe, err := os.Executable(); err == nil && strings.Contains(exe, string(os.PathSeparator)+"go-build") {
+		opt.Program = "go run ./cmd/catsbgp"
 	}
 	b := buildOf()
 	opt.Build = metrics.Build{Version: b.Version, Revision: b.Revision, GoVersion: b.GoVersion}

@@ -115,6 +115,7 @@ asn = {{.ASN}}
 passive = true
 
 [dampening]
+delta = "{{percent .Delta}}"                  # few requests make a noisy load: do not say every wave of it
 high = "{{percent .High}}"
 smoothing = "{{dur .Smoothing}}"
 min_interval = "{{dur .MinInterval}}"

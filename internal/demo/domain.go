@@ -307,8 +307,12 @@ func workDir(keep string) (dir string, remove func(), err error) {
 		if len(base) > 60 {
 			base = "/tmp"
 		}
-		if dir, err = os.MkdirTemp(base, "catsbgp-demo-"); err != nil {
-			return "", nil, fmt.Errorf("demo: %w", err)
+		// A short name, for it stands on the screen.
+		dir = filepath.Join(base, fmt.Sprintf("catsbgp-demo-%d", os.Getpid()))
+		if os.Mkdir(dir, 0o700) != nil {
+			if dir, err = os.MkdirTemp(base, "catsbgp-demo-"); err != nil {
+				return "", nil, fmt.Errorf("demo: %w", err)
+			}
 		}
 		remove = func() { os.RemoveAll(dir) }
 	}

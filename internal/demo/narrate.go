@@ -19,15 +19,19 @@ type note struct {
 type narrator struct {
 	plan       Plan
 	labels     map[string]string // by CSCI-ID
+	shorter    *strings.Replacer // of explanations
 	suppressed map[int]bool
 	told       []float64 // shares of the sites, as last told
 }
 
 func newNarrator(p Plan) *narrator {
 	n := &narrator{plan: p, labels: map[string]string{}, suppressed: map[int]bool{}}
+	var names []string
 	for _, in := range p.Instances() {
 		n.labels[in.ID.String()] = p.Label(in)
+		names = append(names, fmt.Sprintf("%s at %s", in.ID, p.Sites[in.Site].Name), p.Label(in))
 	}
+	n.shorter = strings.NewReplacer(names...)
 	return n
 }
 
@@ -53,7 +57,13 @@ func (n *narrator) event(e Happening) (note, bool) {
 		case "first":
 			return note{text: fmt.Sprintf("%s is announced for the first time, at %s", name, percent(u)), minor: true}, true
 		}
-		return note{text: fmt.Sprintf("%s says %s: %v", name, percent(u), reason), minor: true}, true
+		switch reason {
+		case "changed":
+			return note{text: fmt.Sprintf("%s says how fast it is now, at %s", name, percent(u)), minor: true}, true
+		case "refresh":
+			return note{text: fmt.Sprintf("%s says %s again, before that expires", name, percent(u)), minor: true}, true
+		}
+		return note{text: fmt.Sprintf("%s says %s: changed by %s or more", name, percent(u), percent(n.plan.Delta)), minor: true}, true
 	case events.InstanceReused:
 		return note{text: fmt.Sprintf("%s was calm long enough: its penalty is below %g, it is announced again", name, n.plan.Reuse)}, true
 	case events.RouteWithdrawn:
@@ -87,7 +97,7 @@ func (n *narrator) sample(s *Sample) (notes []note) {
 		shares[i] = s.Share(n.plan, i)
 		moved = moved || math.Abs(shares[i]-n.told[i]) >= 0.15
 	}
-	if moved {
+	if moved && s.At >= settling {
 		n.told = shares
 		notes = append(notes, note{text: "the ingress splits new flows: " + n.split(shares)})
 	}

@@ -10,14 +10,14 @@ import (
 // Limits of the length of a demo.
 const (
 	MinLength = 20 * time.Second // shorter, and the chapters cannot show anything
-	MaxLength = time.Hour
+	MaxLength = 10 * time.Minute // every sample is kept
 )
 
 // What the services are like. A site of two instances serves 80 requests/s.
 const (
 	slots       = 4                      // requests that an instance serves at once
 	serviceTime = 100 * time.Millisecond // mean, without waiting
-	serviceCV   = 0.3                    // its coefficient of variation (lognormal)
+	serviceCV   = 0.1                    // its coefficient of variation (lognormal)
 	capacity    = float64(slots) / 0.1   // requests/s of an instance
 
 	clientRate = 80.0 // requests/s that come in at the ingress
@@ -88,6 +88,7 @@ type Plan struct {
 
 	// Of the agents' configuration; what is not here has its default.
 	Interval        time.Duration // of the sources
+	Delta           float64
 	Smoothing       time.Duration
 	MinInterval     time.Duration
 	BucketPerMinute float64
@@ -125,7 +126,7 @@ func NewPlan(length time.Duration) (Plan, error) {
 			{"paris", addr(12), 9 * ms, []netip.Addr{addr(121), addr(122)}},
 			{"lyon", addr(13), 14 * ms, []netip.Addr{addr(131), addr(132)}},
 		},
-		Interval: 500 * ms, High: 0.9, BucketBurst: 5, Tick: 500 * ms,
+		Delta: 0.15, High: 0.9, BucketBurst: 5, Tick: 500 * ms,
 		CheckInterval: 400 * ms, CheckFast: 150 * ms, CheckTimeout: time.Second, CheckFall: 2,
 		Suppress: 3000, Reuse: 750,
 	}
@@ -133,6 +134,7 @@ func NewPlan(length time.Duration) (Plan, error) {
 	scaled := func(full time.Duration) time.Duration {
 		return (time.Duration(float64(full) * pace)).Round(50 * ms)
 	}
+	p.Interval = max(scaled(time.Second), 500*ms)
 	p.Smoothing = max(scaled(2*time.Second), time.Second)
 	p.MinInterval = max(scaled(time.Second), 500*ms)
 	p.HalfLife = max(scaled(3*time.Second), 1200*ms)
@@ -143,7 +145,11 @@ func NewPlan(length time.Duration) (Plan, error) {
 
 // Duration is how long a chapter is meant to take.
 func (p Plan) Duration(c Chapter) time.Duration {
-	return time.Duration(share[c] * float64(p.Length))
+	d := time.Duration(share[c] * float64(p.Length))
+	if c == Calm {
+		d = max(d, settling+3*time.Second)
+	}
+	return d
 }
 
 // Promise is how long an overloaded site may keep more than a third of its
@@ -161,6 +167,10 @@ func (p Plan) Promise() time.Duration {
 func (p Plan) NoticeDeath() time.Duration {
 	return p.CheckInterval + time.Duration(p.CheckFall-1)*p.CheckFast + 100*time.Millisecond
 }
+
+// settling is how long the ingress takes to find its split after the start,
+// when it knows nothing of any load.
+const settling = 2500 * time.Millisecond
 
 // drainPromise is how long a drained site may still be given new flows.
 const drainPromise = 3 * time.Second

@@ -62,7 +62,7 @@ var unlimited = []string{"down", "drain", "removed"}
 // its token bucket. Down and drain do not wait for it.
 func judgeBudget(h *History) Invariant {
 	v := Invariant{Name: "updates within budget",
-		Promise: fmt.Sprintf("at most %g updates at once and %g a minute for each instance; only down and drain do not wait", h.Plan.BucketBurst, h.Plan.BucketPerMinute)}
+		Promise: fmt.Sprintf("at most %g at once and %g a minute for each instance; only down and drain do not wait", h.Plan.BucketBurst, h.Plan.BucketPerMinute)}
 	if len(h.Samples) == 0 {
 		return v
 	}
@@ -224,7 +224,11 @@ func judgeDrain(h *History) Invariant {
 		last = max(last, r.At)
 	}
 	v.within(last-*asked, drainPromise, slack)
-	v.is(late == 0, "the last new flow came %s after the request (%d until then, %d later)%s", seconds(last-*asked), before, late, allowed(slack))
+	if before+late == 0 {
+		v.is(true, "none at all after the request")
+		return v
+	}
+	v.is(late == 0, "the last of %d came %s after the request%s", before+late, seconds(last-*asked), allowed(slack))
 	return v
 }
 

@@ -58,7 +58,7 @@ type Totals struct {
 	P99Seconds    float64 `json:"p99_seconds"`
 }
 
-// A ChapterSummary is a part of a demo. Requests count where they began.
+// A ChapterSummary is a part of a demo. Requests count where they ended.
 type ChapterSummary struct {
 	Name        string             `json:"name"`
 	Title       string             `json:"title"`
@@ -148,7 +148,7 @@ func summarize(h *History, c Chapter, span Span) ChapterSummary {
 	var took []time.Duration
 	for i := range h.Requests {
 		q := &h.Requests[i]
-		if q.Local || q.At < span.From || q.At >= span.To {
+		if q.Local || q.Done < span.From || q.Done >= span.To {
 			continue
 		}
 		s.Requests++
@@ -177,8 +177,8 @@ func (r *Report) lines(st style) []string {
 	}
 	out := []string{"", st.bold(title),
 		fmt.Sprintf("  %6d samples taken of 6 instances", t.Samples),
-		fmt.Sprintf("  %6d updates said       %s", t.Updates, st.dim(counts(t.ByReason))),
-		fmt.Sprintf("  %6d samples held back  %s", t.Held, st.dim(counts(t.HeldBy))),
+		fmt.Sprintf("  %6d updates said       %s", t.Updates, st.dim(counts(t.ByReason, 4))),
+		fmt.Sprintf("  %6d samples held back  %s", t.Held, st.dim(counts(t.HeldBy, 4))),
 		fmt.Sprintf("  %6d times the split of new flows changed noticeably", t.Changes),
 		fmt.Sprintf("  %6d requests by way of the ingress, %d failed; p50 %s, p99 %s", t.Requests, t.Failed, milliseconds(t.P50Seconds), milliseconds(t.P99Seconds)),
 		fmt.Sprintf("  %6d requests by madrid's local users, %d failed", t.LocalRequests, t.LocalFailed),
@@ -206,25 +206,31 @@ func (r *Report) lines(st style) []string {
 		case NotReached:
 			verdict = st.dim("-     ")
 		}
-		out = append(out, fmt.Sprintf("  %s  %s", verdict, v.Name), "          "+st.dim(v.Promise))
-		if v.Measured != "" {
-			out = append(out, "          "+v.Measured)
+		out = append(out, fmt.Sprintf("  %s  %s", verdict, v.Name))
+		for _, line := range wrap(v.Promise, 69) {
+			out = append(out, "          "+st.dim(line))
+		}
+		for _, line := range wrap(v.Measured, 69) {
+			out = append(out, "          "+line)
 		}
 	}
-	out = append(out, fmt.Sprintf("  This machine ran things up to %s late.", seconds(time.Duration(r.WorstLateness*1e9))))
+	out = append(out, fmt.Sprintf("  This machine was up to %s late.", seconds(time.Duration(r.WorstLateness*1e9))))
 	return out
 }
 
-// counts lists counters, the largest first.
-func counts(c api.Counts) string {
+// counts lists the n largest of counters.
+func counts(c api.Counts, n int) string {
 	names := slices.SortedFunc(maps.Keys(c), func(a, b string) int {
 		if c[a] != c[b] {
 			return int(int64(c[b]) - int64(c[a]))
 		}
 		return strings.Compare(a, b)
 	})
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%s %d", n, c[n])
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %d", name, c[name])
+	}
+	if len(names) > n {
+		names = append(names[:n], "…")
 	}
 	return strings.Join(names, ", ")
 }

@@ -1,13 +1,13 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +28,8 @@ type Options struct {
 	// Screen returns the size of the terminal that Out is. Nil: Out is no
 	// terminal, or is not to be drawn on; then the story is told line by line.
 	Screen func() (width, height int)
+	// Program is how to run catsbgp in another terminal. "": "catsbgp".
+	Program string
 }
 
 // Run plays the demo. The report is of what was played, also beside an error
@@ -52,12 +54,13 @@ func Run(ctx context.Context, opt Options) (Report, error) {
 	late := &Lateness{}
 	r := newRecorder(p, began, late)
 	if err == nil {
-		t.intro(d)
+		ask := fmt.Sprintf("%s --socket %s explain %s", cmp.Or(opt.Program, "catsbgp"), filepath.Join(d.dir, gateName+".sock"), serviceName)
+		t.intro(d, ask)
 		if err = d.ready(ctx); err == nil {
 			began = time.Now()
 			r = newRecorder(p, began, late)
 			r.history.Running = began.Sub(born)
-			err = (&stage{d: d, r: r, t: t, late: late, narrator: newNarrator(p)}).play(ctx)
+			err = (&stage{d: d, r: r, t: t, late: late, ask: ask, narrator: newNarrator(p)}).play(ctx)
 		}
 	}
 	r.update(func(h *History) { h.End = r.now() })
@@ -82,31 +85,29 @@ func Run(ctx context.Context, opt Options) (Report, error) {
 }
 
 // intro says what is there, while it starts.
-func (t *teller) intro(d *domain) {
+func (t *teller) intro(d *domain, ask string) {
 	p, st := d.plan, t.style
 	lines := []string{
-		st.bold("catsbgp demo") + " — computing-aware traffic steering (RFC 10053), all of it on this machine",
+		st.bold("catsbgp demo") + " — computing-aware traffic steering (RFC 10053) on one machine",
 		fmt.Sprintf("  gate    %-12s an ingress: users come in here and want %q, %s", p.Gate, serviceName, serviceID),
 	}
 	for _, s := range p.Sites {
-		lines = append(lines, fmt.Sprintf("  %-7s %-12s a site %v away, with two small HTTP servers of %d workers: 2 × %.0f requests/s", s.Name, s.Locator, s.RTT, slots, capacity))
+		lines = append(lines, fmt.Sprintf("  %-7s %-12s a site %v away: two HTTP servers, %.0f requests/s each", s.Name, s.Locator, s.RTT, capacity))
 	}
 	lines = append(lines,
-		"  Each is a full agent with its own BGP speaker, TCP sessions, probes and scrapes.",
-		st.dim("  Made up: distances (relays delay what passes), work (a request sleeps in its worker),"),
-		st.dim(fmt.Sprintf("  and patience: half-life of the flap penalty %v instead of 15 min, %g updates a minute.", p.HalfLife, p.BucketPerMinute)),
-		"  Ask it, in another terminal: "+st.cyan(ask(d)),
+		"  Each is a full agent with its own BGP speaker, TCP sessions, probes, scrapes.",
+		"  Made up: distances (relays delay what passes), work (a request sleeps in its",
+		fmt.Sprintf("  worker), patience (half-life of the flap penalty %v instead of 15 min).", p.HalfLife),
+		"  Ask it, in another terminal:",
+		"    "+st.cyan(ask),
 		"")
 	t.print(lines...)
-}
-
-func ask(d *domain) string {
-	return fmt.Sprintf("catsbgp --socket %s explain %s", filepath.Join(d.dir, gateName+".sock"), serviceName)
+	t.draw(lines, []string{st.dim("starting …")})
 }
 
 // next says where to go from here.
 func next(r Report, dir string) []string {
-	lines := []string{"", "Next", "  catsbgp explain video        why traffic goes where it goes, while an agent runs",
+	lines := []string{"", "Next", "  catsbgp explain video        why traffic goes where it goes",
 		"  config.toml                  every key, with its default and unit",
 		"  README.md                    how to put an agent in front of your own routers"}
 	if r.Kept != "" {
@@ -143,6 +144,7 @@ type stage struct {
 	chapter atomic.Int32
 	noticed atomic.Int64 // times that the flapper's check changed its mind
 	verdict string       // of explain; owned by watch
+	ask     string       // how to ask the ingress in another terminal
 }
 
 // play runs the script with users and observers around it. It returns when all
@@ -271,9 +273,9 @@ func (s *stage) why(ctx context.Context) string {
 	defer cancel()
 	ex, err := s.d.gate.Backend().Explain(ctx, serviceName)
 	if err != nil {
-		return s.verdict
+		return "the ingress does not answer: " + err.Error()
 	}
-	return ex.Verdict
+	return s.narrator.shorter.Replace(ex.Verdict)
 }
 
 // drain asks a site, by its API, for what an operator would.
@@ -287,37 +289,4 @@ func (s *stage) drain(ctx context.Context, site int, undo bool) error {
 		return fmt.Errorf("demo: drain: %w", err)
 	}
 	return nil
-}
-
-// resources are what must be gone in the end.
-type resources struct{ goroutines, sockets int }
-
-func countResources() resources {
-	r := resources{goroutines: runtime.NumGoroutine()}
-	fds, _ := os.ReadDir("/proc/self/fd")
-	for _, fd := range fds {
-		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, "socket:") {
-			r.sockets++
-		}
-	}
-	return r
-}
-
-// gone waits a little until no more is there than before, and says what is.
-func (r resources) gone() (left []string) {
-	now := countResources()
-	for range 300 {
-		if now.goroutines <= r.goroutines && now.sockets <= r.sockets {
-			return nil
-		}
-		time.Sleep(10 * time.Millisecond)
-		now = countResources()
-	}
-	if n := now.goroutines - r.goroutines; n > 0 {
-		left = append(left, fmt.Sprintf("%d goroutines", n))
-	}
-	if n := now.sockets - r.sockets; n > 0 {
-		left = append(left, fmt.Sprintf("%d sockets", n))
-	}
-	return left
 }

@@ -1,8 +1,10 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/catsbgp/catsbgp/internal/api"
@@ -103,6 +105,7 @@ func (d *domain) follow(r *recorder, seen map[string]uint64) []Happening {
 			news = append(news, Happening{At: r.since(ev.At), Agent: names[i], Event: ev})
 		}
 	}
+	slices.SortStableFunc(news, func(a, b Happening) int { return cmp.Compare(a.At, b.At) })
 	r.update(func(h *History) { h.Events = append(h.Events, news...) })
 	return news
 }

@@ -22,10 +22,10 @@ func isCheckEvent(e Happening) bool {
 func comments(p Plan) [chapters]string {
 	return [chapters]string{
 		Calm:      fmt.Sprintf("%.0f requests/s come in at the gate. Near is good, as long as near is not full.", clientRate),
-		Busy:      fmt.Sprintf("%.0f requests/s of madrid's own users, who do not pass the gate; the site serves %.0f.", busyRate, 2*capacity),
+		Busy:      fmt.Sprintf("%.0f requests/s of madrid's own users, not by the gate; the site serves %.0f.", busyRate, 2*capacity),
 		Relief:    fmt.Sprintf("Back to %.0f requests/s. Once the queue is gone, madrid is near and free again.", quietRate),
-		Flapping:  "Its health check fails, works, fails … Users must not be sent back and forth with it.",
-		Draining:  "An operator asks by the API. Open requests go on, new ones go elsewhere, BGP stays up.",
+		Flapping:  "Its health check fails, works, fails … Users must not be sent to and fro.",
+		Draining:  "Asked by the API. Open requests go on, new ones go elsewhere, BGP stays up.",
 		Undrained: "Maintenance is over.",
 		Killed:    "Its server is gone, without a word. Requests fail until the check finds out.",
 	}
@@ -52,23 +52,12 @@ func (s *stage) script(ctx context.Context) error {
 			for _, row := range tableRows(s.d.plan, &last, s.r.now(), st) {
 				s.t.print("         " + row)
 			}
-			if why := s.explained(ctx); why != "" {
-				s.t.print("         why: " + why)
+			for i, line := range wrap("why: "+s.why(ctx), 70) {
+				s.t.print("         " + strings.Repeat(" ", 5*min(i, 1)) + line)
 			}
 		}
 	}
 	return nil
-}
-
-// explained is the ingress's own reason for its split, for the story in lines.
-func (s *stage) explained(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	ex, err := s.d.gate.Backend().Explain(ctx, serviceName)
-	if err != nil {
-		return ""
-	}
-	return ex.Verdict
 }
 
 func (s *stage) mark(m Mark) time.Duration {
@@ -129,21 +118,17 @@ func (s *stage) flap(ctx context.Context, end time.Duration) error {
 	w := s.d.loads[flapper]
 	deadline := max(end, began+10*time.Second+s.late.Slack(0, began))
 	pace := s.d.plan.Length / 100
-	times := 0
-	defer func() {
-		w.sick.Store(false)
-		now := s.r.now()
-		s.r.update(func(h *History) { h.Flaps, h.Marks[FlapEnded] = times, &now })
-	}()
+	defer w.sick.Store(false)
 	for {
 		last, _ := s.r.last()
 		now := s.r.now()
 		if now >= end && (last.Instances[flapper].Suppressed || now >= deadline) && !w.sick.Load() {
+			s.mark(FlapEnded)
 			return nil
 		}
 		seen := s.noticed.Load()
 		w.sick.Store(!w.sick.Load())
-		times++
+		s.r.update(func(h *History) { h.Flaps++ })
 		noticed := func(*Sample) bool { return s.noticed.Load() > seen }
 		if err := s.wait(ctx, now+pace, now+3*time.Second, noticed); err != nil {
 			return err

@@ -80,6 +80,26 @@ func left(text string, n int) string {
 	return strings.Repeat(" ", max(n-width(text), 0)) + text
 }
 
+// wrap breaks a text without escape sequences into lines of at most n cells,
+// where there are spaces to break at.
+func wrap(text string, n int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case width(line)+1+width(word) > n:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // clip cuts a text to n cells. Escape sequences are kept, so that a colour
 // ends.
 func clip(text string, n int) string {

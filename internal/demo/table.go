@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-const tableHead = "INSTANCE      RTT  MEASURED       SAYS             AGO  HELD   SHARE         OPEN"
+const tableHead = "INSTANCE      RTT  MEASURED       SAYS             AGO  HELD   SHARE       OPEN"
 
 // tableRows are the instances at one moment: what was measured, what was said
-// and held back, and what the ingress gives them. 80 cells wide.
+// and held back, and what the ingress gives them. 79 cells wide.
 func tableRows(p Plan, s *Sample, now time.Duration, st style) []string {
 	var rows []string
 	for i, in := range p.Instances() {
@@ -38,8 +38,8 @@ func tableRows(p Plan, s *Sample, now time.Duration, st style) []string {
 		rows = append(rows, fmt.Sprintf("%s %s  %s %s  %s %s %s  %s%s %s",
 			pad(p.Label(in), 11), left(fmt.Sprint(p.Sites[in.Site].RTT), 5),
 			st.load(u, bar(u, 6)), left(measured, 6),
-			pad(x.says(st), 16), left(ago, 4), left(fmt.Sprint(held), 5),
-			share, st.cyan(bar(x.Share*2, 6)), left(open, 6)))
+			pad(x.says(st), 15), left(ago, 4), left(fmt.Sprint(held), 5),
+			share, st.cyan(bar(x.Share*2, 6)), left(open, 4)))
 	}
 	return rows
 }
