@@ -49,6 +49,28 @@ type service struct {
 	barred   int      // of them that nothing is believed of
 	split    *selection.Split
 	timer    timers.Item[*service]
+
+	// How often it was decided since.
+	decided int
+	since   time.Time
+}
+
+// A flood of announcements for one service, say a table that is loaded, does
+// not make it decide for each: after a few at once, every hundredth of a second
+// will do. With few candidates there is nothing to save.
+const (
+	decideBurst = 4
+	decideEvery = 10 * time.Millisecond
+	decideCheap = 16 // candidates
+)
+
+// mayDecide reports whether a service may decide now, and otherwise when.
+func (s *service) mayDecide(now time.Time) (bool, time.Time) {
+	if d := now.Sub(s.since); d < 0 || d >= decideEvery {
+		s.since, s.decided = now, 0
+	}
+	s.decided++
+	return s.decided <= decideBurst || len(s.entries) <= decideCheap, s.since.Add(decideEvery)
 }
 
 func (s *service) find(key advert.InstanceKey) (int, bool) {
@@ -333,6 +355,10 @@ func (c *Core) Step(now time.Time) Output {
 			c.timers.Remove(&s.timer)
 			delete(c.services, s.id)
 			out.Gone = append(out.Gone, s.id)
+			continue
+		}
+		if ok, at := s.mayDecide(now); !ok {
+			c.timers.Set(&s.timer, at)
 			continue
 		}
 		s.split = s.selector.Decide(now)
