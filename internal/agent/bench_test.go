@@ -307,10 +307,11 @@ func instanceRoute(tb testing.TB, i int) []byte {
 	in.SetUtilisation(0.3+float64(i%40)/100, advert.StatCurrent, advert.SourceMeasured)
 	in.SetCapacityFlows(100, advert.StatCurrent, advert.SourceMeasured)
 	in.SetSlotsN(8, advert.StatCurrent, advert.SourceMeasured)
-	v, err := advert.AppendAttribute(nil, &advert.Attribute{
+	a := &advert.Attribute{
 		Profile: advert.Profile{Normalization: 1, Domain: 65001}, Locator: netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 100 / 4)}),
 		Instances: []advert.Instance{in},
-	})
+	}
+	v, err := advert.AppendAttribute(make([]byte, 0, advert.AttributeLen(a)), a)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -46,8 +46,8 @@ func doubts(r *collect.Report) (flags advert.InstanceFlags) {
 
 // differs reports whether what is known of a subject differs from what is said
 // by so much that it should be said again although the load, which the table
-// watches, is the same: a tenth of what the load is a share of, two steps of the
-// score beside it, or its trustworthiness.
+// watches, is the same: a tenth of what the load is a share of, or how far it is
+// to be trusted. Scores beside a load can wait for the refresh: they follow it.
 func (c *Core) differs(sub *subject) bool {
 	r, said := &sub.report, sub.said
 	far := func(v collect.Value, limit, said float64, known bool) bool {
@@ -57,12 +57,12 @@ func (c *Core) differs(sub *subject) bool {
 	capacity, knownCapacity := said.CapacityFlows()
 	slots, knownSlots := said.SlotsN()
 	service, knownService := said.ServiceTimeDur()
-	score, knownScore := said.ScoreNorm()
+	_, knownScore := said.ScoreNorm()
 	const allDoubts = advert.Damped | advert.Anomalous
 	return said.Flags&allDoubts != doubts(r) ||
 		far(r.Capacity, math.MaxUint32/100, capacity, knownCapacity) || far(r.Slots, math.MaxUint32, float64(slots), knownSlots) ||
 		far(r.ServiceTime, math.MaxUint32/1e6, service.Seconds(), knownService) ||
-		r.NormFI.Known != knownScore || r.Utilisation.Known() && math.Abs(float64(r.NormFI.Octet)-score) >= 2
+		r.NormFI.Known != knownScore
 }
 
 func (s *service) window() time.Duration {
@@ -185,7 +185,11 @@ func (c *Core) anycastRoute(s *service) (*Route, string) {
 
 // seal encodes an attribute, signed if the site signs.
 func (c *Core) seal(a *advert.Attribute, p netip.Prefix) ([]byte, error) {
-	b, err := advert.AppendAttribute(nil, a)
+	size := advert.AttributeLen(a)
+	if c.opt.Sign != nil {
+		size += c.opt.Sign.AuthLen()
+	}
+	b, err := advert.AppendAttribute(make([]byte, 0, size), a) // kept for long: no spare room
 	if err != nil || c.opt.Sign == nil {
 		return b, err
 	}
