@@ -143,7 +143,7 @@ name = "prom"
 type = "prometheus"
 url = "http://{{.}}:{{$.Ports.Serve}}/metrics"
 interval = "{{dur $.Interval}}"
-timeout = "{{dur $.Interval}}"
+timeout = "{{dur $.Timeout}}"
 
 [service.instance.source.values]
 flow_rate = { metric = "demo_requests_total", rate = true }

@@ -33,7 +33,7 @@ func goroutines() map[string]string {
 	all := map[string]string{}
 	for stack := range strings.SplitSeq(string(buf), "\n\n") {
 		lines := strings.Split(stack, "\n")
-		if number, _, ok := strings.Cut(lines[0], " ["); ok && len(lines) > 1 {
+		if number, _, ok := strings.Cut(lines[0], " ["); ok && len(lines) > 1 && !strings.HasPrefix(lines[1], ofGoBGP) {
 			all[number] = lines[1]
 			if begun := lines[max(len(lines)-2, 1)]; strings.HasPrefix(begun, "created by ") {
 				all[number] += ", " + begun
@@ -43,8 +43,12 @@ func goroutines() map[string]string {
 	return all
 }
 
-// gone waits a little until no more is there than before, and says what is.
-// Goroutines that the runtime keeps for itself are not counted.
+// ofGoBGP is a goroutine that GoBGP 4.8.0 leaves behind, idle, when a server is
+// stopped at an unfortunate moment in the life of a session.
+const ofGoBGP = "github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer("
+
+// gone waits a little until nothing is there that was not before, and says
+// what is.
 func (r resources) gone() (left []string) {
 	for range 300 {
 		if left = r.more(countResources()); len(left) == 0 {

@@ -88,6 +88,7 @@ type Plan struct {
 
 	// Of the agents' configuration; what is not here has its default.
 	Interval        time.Duration // of the sources
+	Timeout         time.Duration // of the sources
 	Delta           float64
 	Smoothing       time.Duration
 	MinInterval     time.Duration
@@ -127,7 +128,7 @@ func NewPlan(length time.Duration) (Plan, error) {
 			{"lyon", addr(13), 14 * ms, []netip.Addr{addr(131), addr(132)}},
 		},
 		Delta: 0.15, High: 0.9, BucketBurst: 5, Tick: 500 * ms,
-		CheckInterval: 400 * ms, CheckFast: 150 * ms, CheckTimeout: time.Second, CheckFall: 2,
+		CheckInterval: 500 * ms, CheckFast: 150 * ms, CheckTimeout: 500 * ms, CheckFall: 2,
 		Suppress: 3000, Reuse: 750,
 	}
 	pace := min(1, length.Minutes())
@@ -135,6 +136,7 @@ func NewPlan(length time.Duration) (Plan, error) {
 		return (time.Duration(float64(full) * pace)).Round(50 * ms)
 	}
 	p.Interval = max(scaled(time.Second), 500*ms)
+	p.Timeout = p.Interval - 100*ms
 	p.Smoothing = max(scaled(2*time.Second), time.Second)
 	p.MinInterval = max(scaled(time.Second), 500*ms)
 	p.HalfLife = max(scaled(3*time.Second), 1200*ms)

@@ -336,7 +336,7 @@ func judgeSessions(h *History) Invariant {
 
 // judgeLeaks: what was started is gone.
 func judgeLeaks(h *History) Invariant {
-	v := Invariant{Name: "nothing is left behind", Promise: "goroutines and sockets are gone when it ends"}
+	v := Invariant{Name: "nothing is left behind", Promise: "goroutines (but idle ones of GoBGP) and sockets are gone"}
 	if h.Checked {
 		v.is(len(h.Left) == 0, "all gone")
 		if len(h.Left) > 0 {

@@ -184,14 +184,14 @@ func (r *Report) lines(st style) []string {
 		fmt.Sprintf("  %6d requests by madrid's local users, %d failed", t.LocalRequests, t.LocalFailed),
 		"",
 	}
-	head := "  CHAPTER     FROM  REQUESTS  FAILED       P50       P99"
+	head := "  CHAPTER     FROM  REQUESTS  FAILED      P50      P99"
 	for _, s := range r.Sites {
 		head += left(strings.ToUpper(s.Name), 8)
 	}
 	out = append(out, st.dim(head))
 	for _, c := range r.Chapters {
 		line := fmt.Sprintf("  %-9s %6s  %8d  %6d %s %s", c.Name, clock(time.Duration(c.FromSeconds*1e9)), c.Requests, c.Failed,
-			left(milliseconds(c.P50Seconds), 9), left(milliseconds(c.P99Seconds), 9))
+			left(milliseconds(c.P50Seconds), 8), left(milliseconds(c.P99Seconds), 8))
 		for _, s := range r.Sites {
 			line += left(percent(c.Shares[s.Name]), 8)
 		}

@@ -28,7 +28,7 @@ func frame(p Plan, c Chapter, s *Sample, now time.Duration, v view, st style) (h
 	clockText := fmt.Sprintf("%s of %s, ^C ends", clock(now), clock(p.Length))
 	title := fmt.Sprintf("%d/%d %s", c+1, chapters, c.Title())
 	head = append(head,
-		st.bold(pad("catsbgp demo", 14))+pad(title, 42)+left(st.dim(clockText), 23),
+		st.bold("catsbgp demo")+"  "+pad(title, 39)+left(st.dim(clockText), 25),
 		st.dim(comments(p)[c]), "",
 		st.dim(tableHead))
 	head = append(head, tableRows(p, s, now, st)...)

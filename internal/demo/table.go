@@ -48,7 +48,7 @@ func tableRows(p Plan, s *Sample, now time.Duration, st style) []string {
 func (x *InstanceSample) says(st style) string {
 	switch {
 	case x.Suppressed:
-		return st.red(fmt.Sprintf("held down, %.0f", x.Penalty))
+		return st.red(fmt.Sprintf("held down %5.0f", x.Penalty))
 	case x.SaidWhy == "" || x.State == "down":
 		return st.red("withdrawn")
 	case x.Drained:
