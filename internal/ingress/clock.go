@@ -54,7 +54,7 @@ func (c *Core) ageOf(now time.Time, e *entry, in *advert.Instance) time.Duration
 	if !plausible {
 		age -= e.egress.skew
 	}
-	if e.known {
+	if e.known && in.Sequence.Newer(e.sequence) {
 		age = min(age, c.ageByPace(e, in))
 	}
 	age = max(age, 0)

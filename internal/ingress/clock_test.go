@@ -177,20 +177,23 @@ func TestGraveyardIsBounded(t *testing.T) {
 		t.Errorf("%d graves, %d burials, want %d", len(g.graves), len(g.order), graveCount)
 	}
 	e.id = advert.InstanceNumber(99)
-	if _, ok := g.last(e); ok {
+	if _, ok := g.last(0, e); ok {
 		t.Error("the oldest is not forgotten")
 	}
 	e.id = advert.InstanceNumber(100)
-	if _, ok := g.last(e); !ok {
+	if _, ok := g.last(0, e); !ok {
 		t.Error("one too many is forgotten")
 	}
 	t.Log("# buried again, it lasts as long as the last burial")
 	g.bury(time.Minute, e)
-	g.sweep(sequenceTime)
-	if _, ok := g.last(e); !ok || len(g.graves) != 1 {
+	g.sweep(sequenceTime(0))
+	if _, ok := g.last(sequenceTime(0), e); !ok || len(g.graves) != 1 {
 		t.Errorf("%d graves left, want the younger one", len(g.graves))
 	}
-	g.sweep(sequenceTime + time.Minute)
+	if _, ok := g.last(sequenceTime(0)+time.Minute, e); ok {
+		t.Error("remembered for too long")
+	}
+	g.sweep(sequenceTime(0) + time.Minute)
 	if len(g.graves) != 0 || g.order != nil {
 		t.Errorf("%d graves left, want none", len(g.graves))
 	}

@@ -39,6 +39,7 @@ type Core struct {
 	notes     []Note
 	unsaid    uint64           // notes left out
 	attribute advert.Attribute // decoded into, again and again
+	replaced  gift             // of the route that is being heard, before
 }
 
 type service struct {
@@ -193,6 +194,7 @@ func (c *Core) Hear(now time.Time, a Announcement) {
 	c.tick(now)
 	key := routeKeyOf(a.Prefix, c.peer(a.Peer), a.PathID)
 	old := c.routes[key]
+	c.replaced = old
 	var fresh gift
 	if !a.Withdrawn {
 		fresh = c.read(now, &a)
@@ -204,6 +206,7 @@ func (c *Core) Hear(now time.Time, a Announcement) {
 	}
 	// Only now: what the route says again must not vanish in between.
 	c.takeBack(now, &old)
+	c.replaced = gift{}
 }
 
 func (c *Core) peer(name string) uint32 {

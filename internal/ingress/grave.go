@@ -30,14 +30,16 @@ type burial struct {
 	until uptime
 }
 
-// How long a sequence counts after it was last heard: past that, an old
-// announcement is stale by its own generation time, and a site that restarted
-// with an earlier clock must not be locked out for ever. And how many withdrawn
-// ones are kept, in all.
-const (
-	sequenceTime = 5 * time.Minute
-	graveCount   = 1 << 16
-)
+// graveCount is how many withdrawn ones are remembered, in all.
+const graveCount = 1 << 16
+
+// sequenceTime is how long a sequence counts after it was last heard, by the
+// validity that came with it, in seconds. Past that an old announcement is out
+// by its own generation time; and a site that restarted with an earlier clock
+// must not be locked out for ever.
+func sequenceTime(validity uint16) time.Duration {
+	return min(max(5*time.Minute, 2*time.Duration(validity)*time.Second), time.Hour)
+}
 
 // bury remembers what an entry said last.
 func (g *graveyard) bury(up uptime, e *entry) {
@@ -45,7 +47,7 @@ func (g *graveyard) bury(up uptime, e *entry) {
 		g.graves = map[graveKey]grave{}
 	}
 	k := graveKey{e.service.id, e.key()}
-	until := up + sequenceTime
+	until := up + sequenceTime(e.said.validity)
 	g.graves[k] = grave{e.sequence, e.generated, until}
 	g.order = append(g.order, burial{k, until})
 	for len(g.order) > graveCount {
@@ -55,12 +57,12 @@ func (g *graveyard) bury(up uptime, e *entry) {
 }
 
 // last returns what a withdrawn predecessor of an entry said last.
-func (g *graveyard) last(e *entry) (grave, bool) {
+func (g *graveyard) last(up uptime, e *entry) (grave, bool) {
 	if len(g.graves) == 0 {
 		return grave{}, false
 	}
 	gr, ok := g.graves[graveKey{e.service.id, e.key()}]
-	return gr, ok
+	return gr, ok && up < gr.until
 }
 
 // dig forgets an entry's predecessor: it is outdone.

@@ -151,13 +151,17 @@ func (c *Core) distrust(now time.Time, a *Announcement) string {
 	return err.Error() // names the key
 }
 
+// mayLag is by how many seconds a path may lag behind another before what comes
+// over it is taken for a replay.
+const mayLag = 30
+
 // hearInstance takes in a believable statement about an entry. It reports
 // whether the route counts for the entry.
 func (c *Core) hearInstance(now time.Time, a *Announcement, e *entry, in *advert.Instance) bool {
 	have, generated, remembered := e.sequence, e.generated, e.known
 	if e.known {
-		remembered = c.up-e.heard < sequenceTime
-	} else if gr, ok := c.graves.last(e); ok {
+		remembered = c.up-e.heard < sequenceTime(e.said.validity)
+	} else if gr, ok := c.graves.last(c.up, e); ok {
 		have, generated, remembered = gr.sequence, gr.generated, true
 	}
 	same := in.Sequence == have && in.Generated == generated
@@ -166,12 +170,14 @@ func (c *Core) hearInstance(now time.Time, a *Announcement, e *entry, in *advert
 		return true // by another path, or once more
 	case !remembered, in.Sequence.Newer(have):
 	case same: // the very route that was withdrawn comes back
+	case e.known && in.Generated <= generated && generated-in.Generated <= mayLag:
+		return true // a path that lags behind leads there all the same
 	default:
 		c.fault(a, FaultReplay, "%s %s: sequence %d, have %d", e.service.id, in.ID, in.Sequence, have)
-		if !e.known {
-			c.settle(now, e)
-		}
-		return e.known // a path that lags behind still leads there
+		c.settle(now, e)
+		// What we have stands as long as it would have without this, which only
+		// counts for it if it comes in place of a route that did.
+		return e.known && c.replaced.standing == byAttribute && c.replaced.holds(e)
 	}
 	age := c.ageOf(now, e, in)
 	e.setAge(age)

@@ -123,7 +123,7 @@ func TestRule4ReplaysAreDropped(t *testing.T) {
 	s := newScene(t)
 	old := encode(t, s.attribute(say{site: siteA, id: instA, seq: 10, load: 0.1}), instA+"/32", nil)
 	s.hear("r1", instA+"/32", old)
-	s.pass(5 * time.Second)
+	s.pass(35 * time.Second)
 	s.says("r1", say{site: siteA, id: instA, seq: 11, load: 0.8})
 	s.wantQuiet("all is well")
 
@@ -136,10 +136,10 @@ func TestRule4ReplaysAreDropped(t *testing.T) {
 	s.wantFaults("counted", "r2 replay=1")
 	s.wantNote("told", "heard.replay", "sequence 10, have 11")
 
-	t.Log("# the instance is withdrawn, and played again, and again")
-	s.withdraw("r2", instA+"/32")
+	t.Log("# the instance is withdrawn: the replay does not keep it")
 	s.withdraw("r1", instA+"/32")
 	s.want("gone", "no service")
+	t.Log("# it is played again, and again")
 	for range 3 {
 		s.hear("r2", instA+"/32", old)
 		s.want("a replay cannot bring it back", "no service")
@@ -181,6 +181,19 @@ func TestRule4ASiteThatRestartedWithAnEarlierClockIsNotLockedOut(t *testing.T) {
 	s.pass(10 * time.Second)
 	said(509, 0)
 	s.want("but after five the old sequence counts no more", instA+"@"+siteA)
+}
+
+func TestRule4AnOldReplayIsStaleEvenWhenSequencesAreForgotten(t *testing.T) {
+	s := newScene(t)
+	old := encode(t, s.attribute(say{site: siteA, id: instA, seq: 1}), instA+"/32", nil)
+	s.now = s.now.Add(time.Hour)
+	s.says("r1", say{site: siteA, id: instA, seq: 100})
+	s.pass(10 * time.Minute)
+	for range 3 {
+		s.hear("r1", instA+"/32", old)
+		s.want("an hour old", "("+instA+"@"+siteA+" stale)")
+		s.pass(30 * time.Second)
+	}
 }
 
 func TestRule4StaleOnArrival(t *testing.T) {
@@ -339,6 +352,14 @@ func TestRule6Signatures(t *testing.T) {
 		}
 		s.wantFaults("counted", "r2 signature=1000")
 	})
+	t.Run("nor do they get in by being believed later", func(t *testing.T) {
+		s := newScene(t, required, func(o *Options) { o.MaxInstances = 1 })
+		s.says("r1", say{site: siteA, id: instB, seq: 1, signed: forged})
+		s.says("r1", say{site: siteA, id: instA, seq: 1, signed: good})
+		s.says("r1", say{site: siteA, id: instB, seq: 1, signed: good})
+		s.want("one is the limit", in)
+		s.wantFaults("counted", "r1 over-limit=1 signature=1")
+	})
 	t.Run("new keys", func(t *testing.T) {
 		s := newScene(t, required)
 		s.says("r1", say{site: siteA, id: instA, seq: 1, signed: other})
@@ -384,7 +405,10 @@ func TestTwoReflectors(t *testing.T) {
 	}
 
 	t.Log("# one lags behind")
-	s.says("r1", say{site: siteA, id: instA, seq: 2, load: 0.5})
+	s.now = s.now.Add(20 * time.Second)
+	s.says("r1", say{site: siteA, id: instA, seq: 3, load: 0.5})
+	s.says("r2", say{site: siteA, id: instA, seq: 2, load: 0.4, at: s.now.Add(-10 * time.Second)})
+	s.wantFaults("no fault", "")
 	s.withdraw("r1", instA+"/32")
 	s.want("what was said last stands, whoever still has the route", instA+"@"+siteA)
 	if v := s.c.Sites(s.now)[0].Instances[0]; !almost(v.Utilisation, 0.5) || v.Routes != 1 {
@@ -659,6 +683,23 @@ func TestANewServiceKnowsTheWay(t *testing.T) {
 	sp := s.last[advert.ServicePrefix(netip.MustParsePrefix("203.0.113.20/32"))]
 	if tg := sp.Targets[0]; !tg.Terms.RTTKnown || tg.Terms.RTT != 10*time.Millisecond {
 		t.Errorf("terms %+v", tg.Terms)
+	}
+}
+
+func TestASiteThatComesBackIsMeasuredAnew(t *testing.T) {
+	s := newScene(t)
+	s.says("r1", say{site: siteA, id: instA, seq: 1})
+	s.says("r1", say{site: siteB, id: instB, seq: 1})
+	s.c.Measure(s.now, measured(siteA, 10*time.Millisecond))
+	s.step()
+	s.withdraw("r1", instA+"/32")
+	s.step()
+	s.says("r1", say{site: siteA, id: instA, seq: 2})
+	s.step()
+	for _, tg := range s.last[webID].Targets {
+		if tg.Terms.RTTKnown {
+			t.Errorf("%s: the old round trip is still used", tg.Key)
+		}
 	}
 }
 
