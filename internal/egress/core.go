@@ -68,6 +68,7 @@ type subject struct {
 	state  collect.State // that counts: for a while, Unknown does not end Up
 	unsure time.Time     // until when; zero: it is known
 
+	last     dampening.Decision
 	said     *advert.Instance // nil: nothing is said
 	sequence advert.Sequence  // last used
 	timer    timers.Item[*subject]
@@ -99,6 +100,10 @@ type Verdict struct {
 	Whole   bool // the site's aggregate
 	dampening.Decision
 	Report collect.Report // that it was made on
+
+	// Repeated: the same is held back by the same guard as in the last verdict
+	// about this subject. It counts, but is no news.
+	Repeated bool
 }
 
 // A Note is something an operator should hear about once.
@@ -440,7 +445,9 @@ func (c *Core) apply(now time.Time, d dampening.Decision, out *Output) {
 	out.Verdicts = append(out.Verdicts, Verdict{
 		Service: sub.service.Name, Key: collect.Key{Service: sub.service.ID, ID: sub.id}, Whole: sub.acc == nil,
 		Decision: d, Report: sub.report,
+		Repeated: !d.Say && !sub.last.Say && d.Reason == sub.last.Reason && d.Held == sub.last.Held && d.State == sub.last.State,
 	})
+	sub.last = d
 	if !d.Say {
 		return
 	}

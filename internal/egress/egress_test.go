@@ -228,6 +228,18 @@ func TestDrains(t *testing.T) {
 		drain(s, Target{Service: csid(web), Instance: csci(a2), One: true}, Drain{Withdraw: true})
 		s.want("both withdrawn", j(other, any2))
 	})
+	t.Run("what is withdrawn does not count for an aggregate", func(t *testing.T) {
+		sv := aggregated(web, a1, a2)
+		sv.MinInstances = 2
+		s := start(sv)
+		drain(s, one, Drain{})
+		s.pass(10 * time.Second)
+		if got := s.says(); !strings.Contains(got, "203.0.113.10 site 10% aggregate") {
+			t.Errorf("one of two drains, and two are needed: %s", got)
+		}
+		drain(s, one, Drain{Withdraw: true})
+		s.want("one is left", j(other, any2))
+	})
 	t.Run("what is not there", func(t *testing.T) {
 		s := start(perInstance(web, a1, a2))
 		for _, target := range []Target{
