@@ -137,7 +137,7 @@ func stateTone(state string) tone {
 	switch state {
 	case api.StateUp, "established", "announced", api.RungFresh, "chosen", "ok", "yes":
 		return good
-	case api.StateDown, "idle", "active", "connect", "opensent", "openconfirm", "withheld", api.RungAnycast, api.RungNetwork, "unreachable", "no":
+	case api.StateDown, "idle", "active", "connect", "opensent", "openconfirm", "withheld", api.RungAnycast, api.RungMeasured, "unreachable", "no":
 		return bad
 	case api.StateDraining, api.StateDrained, api.StateHeld, api.StateSuppressed, api.StateStarting, "withdrawing", api.RungAged, api.RungAggregate:
 		return busy

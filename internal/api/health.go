@@ -51,7 +51,7 @@ func (s Status) Verdict() (Verdict, []string) {
 	}
 	for _, svc := range s.Services {
 		switch svc.Rung {
-		case RungAnycast, RungNetwork:
+		case RungAnycast, RungMeasured:
 			worse(VerdictWarning, "service %s is on rung %q", svc.Name, svc.Rung)
 		}
 	}

@@ -110,15 +110,15 @@ type Status struct {
 
 // Rungs of the failure ladder of a service at an ingress, best first.
 const (
-	RungFresh     = "fresh"     // fresh instance metrics
-	RungAged      = "aged"      // aged metrics, discounted
-	RungAggregate = "aggregate" // site aggregates
-	RungNetwork   = "network"   // measured network only
-	RungAnycast   = "anycast"   // plain anycast routing
+	RungFresh     = "fresh"      // fresh instance metrics
+	RungAged      = "aged"       // aged metrics, discounted
+	RungAggregate = "aggregates" // site aggregates
+	RungMeasured  = "measured"   // the measured network only
+	RungAnycast   = "anycast"    // plain anycast routing
 )
 
 // Rungs are the rungs in order, best first.
-var Rungs = []string{RungFresh, RungAged, RungAggregate, RungNetwork, RungAnycast}
+var Rungs = []string{RungFresh, RungAged, RungAggregate, RungMeasured, RungAnycast}
 
 // ServiceStatus is a service in one line.
 type ServiceStatus struct {
@@ -244,7 +244,7 @@ type Instance struct {
 	Aggregate   bool      `json:"aggregate"` // the site as a whole
 	State       string    `json:"state"`
 	StateReason string    `json:"state_reason,omitempty"`
-	Since       time.Time `json:"since"`
+	Since       time.Time `json:"since,omitzero"` // of the state
 
 	Utilisation *float64 `json:"utilisation,omitempty"`
 	Score       *int     `json:"score,omitempty"` // norm_fi 0..10

@@ -66,7 +66,7 @@ var Series = []Definition{
 	{Name: "catsbgp_selection_excluded", Help: "Candidates without a share, by reason.", Labels: []string{"service", "reason"}},
 	{Name: "catsbgp_selection_flow_rate", Help: "New flows per second that enter here.", Labels: []string{"service"}},
 	{Name: "catsbgp_selection_changes_total", Help: "Changes of the split.", Labels: []string{"service"}},
-	{Name: "catsbgp_selection_rung", Help: "Rung of the failure ladder: 0 fresh, 1 aged, 2 aggregate, 3 network, 4 anycast.", Labels: []string{"service"}},
+	{Name: "catsbgp_selection_rung", Help: "Rung of the failure ladder: 0 fresh, 1 aged, 2 aggregates, 3 measured, 4 anycast.", Labels: []string{"service"}},
 
 	{Name: "catsbgp_netmetric_reachable", Help: "1 if the site answers probes.", Labels: []string{"site"}},
 	{Name: "catsbgp_netmetric_rtt_seconds", Help: "Round trip to a site over the window; estimate is what selection uses.", Labels: []string{"site", "statistic"}},
