@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/catsbgp/catsbgp/internal/agent"
 	"github.com/catsbgp/catsbgp/internal/api"
 	"github.com/catsbgp/catsbgp/internal/config"
 )
@@ -126,7 +127,7 @@ Exit codes, as of diff(1):
 			if err != nil {
 				return err
 			}
-			changes := apiChanges(config.Diff(before, after))
+			changes := agent.Changes(config.Diff(before, after))
 			if a.output == "json" {
 				if err := writeJSON(a.stdout, api.NewDocument(api.KindChange, a.now(), changes...)); err != nil {
 					return err
@@ -161,26 +162,6 @@ func (a *app) load(file string) (*config.Config, error) {
 		return nil, &exitError{exitConfig, err}
 	}
 	return cfg, nil
-}
-
-// apiChanges lists changes, the gravest first.
-func apiChanges(c config.Changes) []api.Change {
-	var out []api.Change
-	for _, group := range []struct {
-		effect string
-		lines  []string
-	}{{api.EffectRestart, c.Restart}, {api.EffectPeerReset, c.Peers}, {api.EffectLive, c.Live}} {
-		for _, line := range group.lines {
-			path, text, _ := strings.Cut(line, ": ")
-			before, after, arrow := strings.Cut(text, " → ")
-			change := api.Change{Path: path, Effect: group.effect, New: text}
-			if arrow {
-				change.Old, change.New = before, after
-			}
-			out = append(out, change)
-		}
-	}
-	return out
 }
 
 func (a *app) writeChanges(changes []api.Change) {

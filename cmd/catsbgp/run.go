@@ -48,9 +48,6 @@ func (a *app) runAgent(ctx context.Context, file string) error {
 		return err
 	}
 	log := newLog(a.stderr, cfg.Log)
-	for _, w := range cfg.Warnings {
-		log.Warn().Str("event", "config.warning").Msg(w.String())
-	}
 	b := buildOf()
 	ag, err := agent.New(cfg, agent.Options{
 		Log: log, Build: metrics.Build{Version: b.Version, Revision: b.Revision, GoVersion: b.GoVersion},

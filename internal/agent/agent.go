@@ -63,7 +63,9 @@ type Agent struct {
 	samples  *mailbox[sampleKey, collect.Event]
 	measured *mailbox[netip.Addr, netmetric.Measurement]
 	calls    chan func(now time.Time)
-	beat     atomic.Int64 // Unix ns of the loop's last turn
+	// reloading holds one token while a reload is under way.
+	reloading chan struct{}
+	beat      atomic.Int64 // Unix ns of the loop's last turn
 
 	// Owned by the loop (Run).
 	cfg      *config.Config
@@ -74,7 +76,8 @@ type Agent struct {
 	reload   *api.Reload
 	intended map[netip.Prefix]intention
 	peers    map[string]bgp.PeerEvent
-	served   map[advert.CSID]bool // services with a target, by the last split
+	served   map[advert.CSID]*serving // by the last split
+	watch    watch
 	counters counters
 	counted  time.Time          // when our own flows were last counted
 	counts   []classifier.Count // reused
@@ -102,14 +105,16 @@ func New(cfg *config.Config, opt Options) (*Agent, error) {
 	a := &Agent{
 		opt: opt, log: opt.Log, cfg: cfg,
 		ring: events.NewRing(cfg.API.Events), flows: &classifier.Table{},
-		ready:    make(chan struct{}),
-		samples:  newMailbox[sampleKey](mergeSamples),
-		measured: newMailbox[netip.Addr, netmetric.Measurement](nil),
-		calls:    make(chan func(time.Time)),
-		intended: map[netip.Prefix]intention{},
-		peers:    map[string]bgp.PeerEvent{},
-		served:   map[advert.CSID]bool{},
-		counters: newCounters(),
+		ready:     make(chan struct{}),
+		samples:   newMailbox[sampleKey](mergeSamples),
+		measured:  newMailbox[netip.Addr, netmetric.Measurement](nil),
+		calls:     make(chan func(time.Time)),
+		reloading: make(chan struct{}, 1),
+		intended:  map[netip.Prefix]intention{},
+		peers:     map[string]bgp.PeerEvent{},
+		served:    map[advert.CSID]*serving{},
+		watch:     newWatch(),
+		counters:  newCounters(),
 	}
 	a.metrics = metrics.New(a.Backend(), opt.Build)
 	var err error
@@ -200,17 +205,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if !a.opt.NoAPI && (a.cfg.API.Socket != "" || a.cfg.API.Listen.IsValid()) {
 		server := api.NewServer(a.Backend(), a.apiConfig())
-		g.Go(func() error { return named("api", server.Run(ctx)) })
+		g.Go(func() error { return ended(server.Run(ctx)) })
 	}
-	g.Go(func() error { return named("bgp", a.speaker.Run(ctx)) })
-	g.Go(func() error { return named("collect", a.runner.Run(ctx)) })
+	g.Go(func() error { return ended(a.speaker.Run(ctx)) })
+	g.Go(func() error { return ended(a.runner.Run(ctx)) })
 	if a.reflector != nil {
-		g.Go(func() error { return named("reflector", a.reflector.Run(ctx)) })
+		g.Go(func() error { return ended(a.reflector.Run(ctx)) })
 	}
 	if a.prober != nil {
-		g.Go(func() error { return named("netmetric", a.prober.Run(ctx)) })
+		g.Go(func() error { return ended(a.prober.Run(ctx)) })
 	}
 	a.event(events.Event{Name: events.AgentStarted, Message: fmt.Sprintf("%s, version %s", a.cfg.Agent.Name, a.opt.Build.Version)})
+	a.configWarnings()
 	g.Go(func() error {
 		// BGP must run before the first route is handed over.
 		select {
@@ -224,10 +230,14 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
-	a.event(events.Event{Name: events.AgentStopped, Message: "bye"})
 	if errors.Is(err, context.Canceled) {
-		return nil
+		err = nil
 	}
+	e := events.Event{Name: events.AgentStopped, Message: "bye"}
+	if err != nil {
+		e.Level, e.Message = events.Error, err.Error()
+	}
+	a.event(e)
 	return err
 }
 
@@ -243,11 +253,13 @@ func (a *Agent) apiConfig() api.Config {
 	return cfg
 }
 
-func named(part string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
+// ended is the error of a part that came to its end; that it was told to is
+// none.
+func ended(err error) error {
+	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", part, err)
+	return err
 }
 
 // loop is the agent. It owns the cores: no other goroutine reads or writes
@@ -305,6 +317,7 @@ func (a *Agent) turn(now time.Time) (next time.Time) {
 	if a.ingress != nil {
 		next = earliest(next, a.stepIngress(now))
 	}
+	a.look(now)
 	return next
 }
 

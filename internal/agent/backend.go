@@ -2,16 +2,14 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/catsbgp/catsbgp/advert"
 	"github.com/catsbgp/catsbgp/internal/api"
 	"github.com/catsbgp/catsbgp/internal/collect"
-	"github.com/catsbgp/catsbgp/internal/config"
 	"github.com/catsbgp/catsbgp/internal/egress"
 	"github.com/catsbgp/catsbgp/internal/events"
 )
@@ -106,7 +104,8 @@ func (a *Agent) status(now time.Time) api.Status {
 		st.Warnings = append(st.Warnings, api.Warning{Code: "config", Severity: api.SeverityWarning, Message: fmt.Sprintf("%s:%d: %s: %s", w.File, w.Line, w.Key, w.Message), Since: a.loaded})
 	}
 	if r := a.reload; r != nil && !r.OK {
-		st.Warnings = append(st.Warnings, api.Warning{Code: "reload_failed", Severity: api.SeverityCritical, Message: r.Message, Since: r.At})
+		// What was in force before still is: nothing is broken yet.
+		st.Warnings = append(st.Warnings, api.Warning{Code: "reload_failed", Severity: api.SeverityWarning, Message: "the last reload was not accepted: " + r.Message, Since: r.At})
 	}
 	if a.egress != nil {
 		st.Roles = append(st.Roles, "egress")
@@ -132,7 +131,7 @@ func (a *Agent) egressStatus(st *api.Status) {
 		st.Services = append(st.Services, api.ServiceStatus{CSID: s.ID.String(), Name: s.Name, Announced: &announced, InstancesUp: s.Up, InstancesTotal: s.Total})
 		st.InstancesUp += s.Up
 		st.InstancesTotal += s.Total
-		if !announced {
+		if !announced && !a.emptied(s.ID) {
 			st.Warnings = append(st.Warnings, api.Warning{Code: "not_announced", Severity: api.SeverityCritical, Service: s.Name,
 				Message: fmt.Sprintf("the anycast route of %s is not announced here: %d of %d instances up", s.Name, s.Up, s.Total)})
 		}
@@ -185,6 +184,20 @@ func (a *Agent) ingressStatus(now time.Time, st *api.Status) {
 	}
 }
 
+// emptied reports whether an operator withdrew all there is of a service here.
+func (a *Agent) emptied(id advert.CSID) bool {
+	withdrawn := false
+	for _, v := range a.egress.Subjects() {
+		if v.Key.Service == id && !v.Whole && v.Report.State == collect.Up {
+			if v.Drain == nil || !v.Drain.Withdraw {
+				return false
+			}
+			withdrawn = true
+		}
+	}
+	return withdrawn
+}
+
 func (b backend) Drain(ctx context.Context, r api.DrainRequest) (api.DrainResult, error) {
 	return ask(ctx, b.a, func(now time.Time) (api.DrainResult, error) { return b.a.drain(now, r) })
 }
@@ -213,6 +226,11 @@ func (a *Agent) drain(now time.Time, r api.DrainRequest) (api.DrainResult, error
 			res.Note = "it was not drained"
 		}
 	default:
+		if !r.Withdraw && a.withdrawn(t) {
+			// A drain offers the routes again, flagged. Nobody asks for that here.
+			res.Note = "it is withdrawn already; undrain offers it again"
+			break
+		}
 		d := egress.Drain{Since: now, Withdraw: r.Withdraw, Reason: r.Reason}
 		if r.Withdraw {
 			res.Action = "withdraw"
@@ -240,6 +258,11 @@ func (a *Agent) drain(now time.Time, r api.DrainRequest) (api.DrainResult, error
 		}
 	}
 	return res, nil
+}
+
+// withdrawn reports whether an operator, or a deadline, withdrew this target.
+func (a *Agent) withdrawn(t egress.Target) bool {
+	return slices.ContainsFunc(a.egress.Drains(), func(r egress.DrainRecord) bool { return r.Target == t && r.Withdraw })
 }
 
 // leaves reports whether, as far as this agent knows, something of every
@@ -357,61 +380,4 @@ func (a *Agent) push(now time.Time, r api.PushRequest) error {
 		return api.Invalid("%v", err)
 	}
 	return nil
-}
-
-func (b backend) Reload(ctx context.Context) (api.ReloadResult, error) {
-	if b.a.opt.Load == nil {
-		return api.ReloadResult{}, api.Refused("this agent was not started from a file")
-	}
-	// Reading files may take its time: not in the loop.
-	cfg, err := b.a.opt.Load()
-	return ask(ctx, b.a, func(now time.Time) (api.ReloadResult, error) { return b.a.applyConfig(now, cfg, err), nil })
-}
-
-// applyConfig puts a new configuration in force, or says why not. What was
-// wrong leaves the old one running, whole.
-func (a *Agent) applyConfig(now time.Time, cfg *config.Config, err error) api.ReloadResult {
-	res := api.ReloadResult{File: a.opt.File, At: now}
-	reject := func(err error) api.ReloadResult {
-		var ps config.Problems
-		if errors.As(err, &ps) {
-			res.Problems = problems(ps, "error")
-		} else {
-			res.Problems = append(res.Problems, api.Problem{Severity: "error", File: a.opt.File, Message: err.Error()})
-		}
-		a.reload = &api.Reload{At: now, Message: err.Error()}
-		a.event(events.Event{Name: events.ConfigRejected, Message: err.Error()})
-		return res
-	}
-	if err != nil {
-		return reject(err)
-	}
-	diff := config.Diff(a.cfg, cfg)
-	if len(diff.Restart) > 0 {
-		return reject(fmt.Errorf("needs a restart of the agent: %s", strings.Join(diff.Restart, "; ")))
-	}
-	ks, err := newKeys(cfg.Auth)
-	if err != nil {
-		return reject(err)
-	}
-	if _, err := a.speaker.Reconfigure(cfg.BGP.Config); err != nil {
-		return reject(err)
-	}
-	a.cfg, a.keys, a.loaded = cfg, ks, now
-	if a.egress != nil {
-		a.egress.Configure(now, egressOptions(cfg, ks))
-		a.runner.Set(a.instances())
-	}
-	if a.ingress != nil {
-		a.ingress.Configure(now, ingressOptions(cfg, ks))
-	}
-	if a.opt.Reloaded != nil {
-		a.opt.Reloaded(cfg)
-	}
-	res.OK = true
-	res.Changes = changes(diff)
-	res.Problems = problems(cfg.Warnings, "warning")
-	a.reload = &api.Reload{At: now, OK: true}
-	a.event(events.Event{Name: events.ConfigReloaded, Message: fmt.Sprintf("%d changes", len(res.Changes))})
-	return res
 }

@@ -1,6 +1,11 @@
 package agent
 
-import "github.com/catsbgp/catsbgp/selection"
+import (
+	"maps"
+
+	"github.com/catsbgp/catsbgp/internal/collect"
+	"github.com/catsbgp/catsbgp/selection"
+)
 
 // counters are what only the loop sees happen. Owned by the loop.
 type counters struct {
@@ -45,4 +50,13 @@ func (c *counters) split(service string, changes []selection.Change) {
 			c.changes[service]++
 		}
 	}
+}
+
+// keep forgets the sources of instances that are configured no more.
+func (c *counters) keep(instances []collect.Instance) {
+	known := map[collect.Key]bool{}
+	for _, in := range instances {
+		known[in.Key] = true
+	}
+	maps.DeleteFunc(c.samples, func(k sampleKey, _ *tally) bool { return !known[k.key] })
 }

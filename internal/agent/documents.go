@@ -18,7 +18,6 @@ import (
 	"github.com/catsbgp/catsbgp/dampening"
 	"github.com/catsbgp/catsbgp/internal/api"
 	"github.com/catsbgp/catsbgp/internal/collect"
-	"github.com/catsbgp/catsbgp/internal/config"
 	"github.com/catsbgp/catsbgp/internal/egress"
 	"github.com/catsbgp/catsbgp/internal/ingress"
 	"github.com/catsbgp/catsbgp/selection"
@@ -51,6 +50,7 @@ func (b backend) Instances(ctx context.Context) ([]api.Instance, error) {
 		var docs []api.Instance
 		for _, v := range b.a.egress.Subjects() {
 			d := instanceDoc(now, v)
+			d.Since = b.a.since(v)
 			for i, s := range d.Sources {
 				if t := b.a.counters.samples[sampleKey{v.Key, s.Name, false}]; t != nil {
 					d.Sources[i].Samples, d.Sources[i].Errors = t.good, t.bad
@@ -66,7 +66,7 @@ func instanceDoc(now time.Time, v egress.SubjectView) api.Instance {
 	r := &v.Report
 	d := api.Instance{
 		Service: v.Service, CSID: v.Key.Service.String(), CSCIID: v.Key.ID.String(), Aggregate: v.Whole,
-		State: subjectState(v), StateReason: r.Reason, Since: v.Gate.Out.At,
+		State: subjectState(v), StateReason: r.Reason,
 		Anomalous: r.Anomalous, Samples: v.Gate.Observations,
 	}
 	if r.Utilisation.Known() {
@@ -77,13 +77,17 @@ func instanceDoc(now time.Time, v egress.SubjectView) api.Instance {
 	}
 	d.Metrics = metricDocs(r, v.Said)
 	if in := v.Said; in != nil {
-		d.Said = &api.Said{At: v.Gate.Out.At, Why: v.Gate.Out.Reason.String(), Sequence: uint32(in.Sequence), Level: known(v.Gate.Out.Level),
+		d.Said = &api.Said{At: v.Gate.Out.At, Why: v.Gate.Out.Reason.String(), Sequence: uint32(in.Sequence),
 			ValidUntil: in.GeneratedAt().Add(time.Duration(in.Validity) * time.Second).UTC()}
-		if s, ok := in.ScoreNorm(); ok {
+		s, scored := in.ScoreNorm()
+		if scored {
 			d.Said.Score = score(int(s))
 		}
+		if _, ok := in.Value(advert.Utilisation); ok || scored {
+			d.Said.Level = known(v.Gate.Out.Level)
+		}
 	}
-	d.Held = heldDoc(v.Gate)
+	d.Held = heldDoc(v)
 	for _, s := range r.Sources {
 		d.Sources = append(d.Sources, sourceDoc(now, s, v.Config))
 	}
@@ -116,11 +120,16 @@ func subjectState(v egress.SubjectView) string {
 }
 
 // heldDoc is what is being held back; nil if nothing is.
-func heldDoc(g dampening.Status) *api.Held {
+func heldDoc(v egress.SubjectView) *api.Held {
+	g := v.Gate
 	if g.Held == dampening.NoReason || g.Held == dampening.HeldBelowThreshold {
 		return nil
 	}
-	return &api.Held{Why: g.Held.String(), Since: g.PendingSince, Until: g.Until, Level: known(g.Level)}
+	d := &api.Held{Why: g.Held.String(), Since: g.PendingSince, Until: g.Until}
+	if measured(&v.Report) {
+		d.Level = known(g.Level)
+	}
+	return d
 }
 
 // metricDocs lists the metrics of an instance, L2 first, on their way from raw
@@ -247,14 +256,17 @@ func (a *Agent) dampeningDoc(v egress.SubjectView) api.Dampening {
 	}
 	d := api.Dampening{
 		Service: v.Service, CSID: v.Key.Service.String(), CSCIID: v.Key.ID.String(), Profile: profile, Observe: p.ObserveOnly,
-		Level: known(g.Level), Delta: p.Delta, Held: heldDoc(g), NextAt: g.Until,
+		Delta: p.Delta, Held: heldDoc(v), NextAt: g.Until,
 		Penalty: g.Penalty, PenaltySuppress: p.PresenceSuppress, PenaltyReuse: p.PresenceReuse,
 		Suppressed: g.Suppressed, ReuseAt: g.ReuseAt,
 		BucketTokens: g.Tokens, BucketBurst: g.Burst, BucketPerMinute: p.BucketPerMinute,
 		Samples: g.Observations, Sent: api.Counts{}, SuppressedByReason: api.Counts{},
 	}
-	if v.Said != nil {
-		d.Said = known(g.Out.Level)
+	if measured(&v.Report) {
+		d.Level = known(g.Level)
+		if v.Said != nil {
+			d.Said = known(g.Out.Level)
+		}
 	}
 	for _, r := range dampening.Reasons() {
 		switch n := g.Counts[r]; {
@@ -388,12 +400,11 @@ func termsDoc(t selection.Terms) api.Terms {
 
 func (b backend) Peers(ctx context.Context) ([]api.Peer, error) {
 	type own struct {
-		down   map[string]time.Time
 		faults map[string]api.Counts
 		cfg    bgp.Config
 	}
 	o, err := ask(ctx, b.a, func(time.Time) (own, error) {
-		o := own{map[string]time.Time{}, map[string]api.Counts{}, b.a.cfg.BGP.Config}
+		o := own{map[string]api.Counts{}, b.a.cfg.BGP.Config}
 		if b.a.ingress != nil {
 			b.a.ingress.Faults(func(peer string, f ingress.Fault, n uint64) {
 				if o.faults[peer] == nil {
@@ -532,23 +543,4 @@ func (b backend) Heard(ctx context.Context) ([]api.HeardRoute, error) {
 		}
 		return docs, nil
 	})
-}
-
-func changes(d config.Changes) (docs []api.Change) {
-	for _, group := range []struct {
-		effect string
-		lines  []string
-	}{{api.EffectRestart, d.Restart}, {api.EffectPeerReset, d.Peers}, {api.EffectLive, d.Live}} {
-		for _, line := range group.lines {
-			docs = append(docs, api.Change{Path: line, Effect: group.effect})
-		}
-	}
-	return docs
-}
-
-func problems(ps config.Problems, severity string) (docs []api.Problem) {
-	for _, p := range ps {
-		docs = append(docs, api.Problem{Severity: severity, File: p.File, Line: p.Line, Column: p.Column, Path: p.Key, Message: p.Message, Hint: p.Hint})
-	}
-	return docs
 }

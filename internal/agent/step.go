@@ -73,6 +73,9 @@ func (a *Agent) hear(now time.Time, ev bgp.Event) {
 func (a *Agent) peerEvent(ev bgp.PeerEvent) {
 	was := a.peers[ev.Peer]
 	a.peers[ev.Peer] = ev
+	if ev.State == "removed" {
+		delete(a.peers, ev.Peer)
+	}
 	switch {
 	case ev.Up && ev.Reason != "":
 		a.event(events.Event{Name: events.PeerOverflow, Peer: ev.Peer, Message: ev.Reason})
@@ -107,6 +110,9 @@ func (a *Agent) stepEgress(now time.Time) time.Time {
 		put := make([]bgp.Announcement, len(out.Put))
 		for i, r := range out.Put {
 			put[i] = a.announcement(r)
+			if _, known := a.intended[r.Prefix]; !known {
+				a.event(events.Event{Name: events.RouteAnnounced, Service: a.routeService(r), Message: r.Prefix.String()})
+			}
 			a.intended[r.Prefix] = intention{r, now}
 			a.echo(now, ingress.Announcement{Prefix: r.Prefix, Attribute: r.Attribute})
 		}
@@ -160,14 +166,16 @@ func onLink(cfg *bgp.Config) bool {
 // verdict counts and tells what was said or held back of an instance. What is
 // below the threshold is only counted: that is most of all samples.
 func (a *Agent) verdict(v egress.Verdict) {
+	a.quota(v)
 	if v.Say {
 		a.metrics.UpdateSent(v.Service, v.Reason.String())
 	} else {
 		a.metrics.UpdateSuppressed(v.Service, v.Held.String())
 	}
-	e := events.Event{Service: v.Service, Instance: instanceName(v.Key), Fields: events.Fields{
-		{Key: "state", Value: v.State.String()}, {Key: "level", Value: round(v.Level)},
-	}}
+	e := events.Event{Service: v.Service, Instance: instanceName(v.Key), Fields: events.Fields{{Key: "state", Value: v.State.String()}}}
+	if measured(&v.Report) {
+		e.Fields = append(e.Fields, events.Field{Key: "level", Value: round(v.Level)})
+	}
 	if v.Reason != dampening.NoReason {
 		e.Fields = append(e.Fields, events.Field{Key: "reason", Value: v.Reason.String()})
 	}
@@ -183,19 +191,40 @@ func (a *Agent) verdict(v egress.Verdict) {
 	case v.Say && v.State == dampening.Down:
 		e.Name, e.Message = events.RouteWithdrawn, join(v.Reason.String(), v.Report.Reason)
 	case v.Say && v.Reason == dampening.SaidReuse:
-		e.Name, e.Message = events.InstanceReused, fmt.Sprintf("offered again at %.0f %%", v.Level*100)
+		e.Name, e.Message = events.InstanceReused, "offered again at "+loadText(v)
 	case v.Say:
-		e.Name, e.Message = events.MetricSaid, fmt.Sprintf("said %.0f %% (%s)", v.Level*100, v.Reason)
+		e.Name, e.Message = events.MetricSaid, fmt.Sprintf("said %s (%s)", loadText(v), v.Reason)
 	case v.Held == dampening.HeldBelowThreshold:
 		return
 	case v.Held == dampening.HeldRFDBudget:
-		e.Name, e.Message = events.RFDBudget, fmt.Sprintf("%s held at %.0f %%", v.Reason, v.Level*100)
+		e.Name, e.Message = events.RFDBudget, fmt.Sprintf("%s held at %s", v.Reason, loadText(v))
 	case v.Held == dampening.HeldCreateQuota:
 		e.Name, e.Message = events.InstanceHeld, "waits for the create quota"
 	default:
-		e.Name, e.Message = events.MetricHeld, fmt.Sprintf("%s held at %.0f %% (%s)", v.Reason, v.Level*100, v.Held)
+		e.Name, e.Message = events.MetricHeld, fmt.Sprintf("%s held at %s (%s)", v.Reason, loadText(v), v.Held)
 	}
 	a.event(e)
+}
+
+// measured reports whether anything is known that the watched level can stand
+// for. An instance of which there are only signs of life has none.
+func measured(r *collect.Report) bool { return r.Utilisation.Known() || r.NormFI.Known }
+
+// loadText is the level of a verdict for people.
+func loadText(v egress.Verdict) string {
+	if !measured(&v.Report) {
+		return "unknown load"
+	}
+	return fmt.Sprintf("%.0f %%", v.Level*100)
+}
+
+// routeService names the service of an anycast route; an instance route may
+// carry several.
+func (a *Agent) routeService(r egress.Route) string {
+	if !r.Anycast {
+		return ""
+	}
+	return a.serviceName(advert.ServicePrefix(r.Prefix))
 }
 
 func join(a, b string) string {
@@ -224,7 +253,7 @@ func (a *Agent) stepIngress(now time.Time) time.Time {
 		if a.opt.Split != nil {
 			a.opt.Split(sp)
 		}
-		a.splitEvents(sp)
+		a.splitEvents(now, sp)
 	}
 	for _, id := range out.Gone {
 		a.flows.Drop(id)
@@ -259,7 +288,7 @@ func (a *Agent) targets(all []netip.Addr) []netip.Addr {
 }
 
 // splitEvents tells what a new split changed, if it is worth telling.
-func (a *Agent) splitEvents(sp *selection.Split) {
+func (a *Agent) splitEvents(now time.Time, sp *selection.Split) {
 	name := a.serviceName(sp.Service)
 	a.counters.split(name, sp.Changes)
 	const most = 4 // moves told one by one
@@ -285,10 +314,7 @@ func (a *Agent) splitEvents(sp *selection.Split) {
 		a.event(events.Event{Name: events.SelectionChanged, Service: name, Message: strings.Join(moves, "; "),
 			Fields: events.Fields{{Key: "version", Value: sp.Version}, {Key: "shares", Value: shares(sp)}}})
 	}
-	if was, known := a.served[sp.Service]; len(sp.Targets) == 0 && (was || !known) {
-		a.event(events.Event{Name: events.SelectionEmpty, Service: name, Message: excluded(sp)})
-	}
-	a.served[sp.Service] = len(sp.Targets) > 0
+	a.serve(now, sp)
 }
 
 // shares lists the targets of a split, the largest first.

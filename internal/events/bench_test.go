@@ -8,7 +8,7 @@ func BenchmarkAppend(b *testing.B) {
 	for range 8 {
 		defer r.Subscribe(0).Close()
 	}
-	e := Event{At: start, Name: DrainProgress, Service: "video", Message: "x", Fields: Fields{{"open", 3}}}
+	e := Event{At: start, Name: MetricSaid, Service: "video", Message: "x", Fields: Fields{{"open", 3}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		e.At = e.At.Add(1e9)

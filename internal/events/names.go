@@ -15,6 +15,7 @@ const (
 
 	ConfigReloaded Name = "config.reloaded"
 	ConfigRejected Name = "config.rejected"
+	ConfigWarning  Name = "config.warning"
 
 	PeerUp       Name = "peer.up"
 	PeerDown     Name = "peer.down"
@@ -46,19 +47,16 @@ const (
 	RouteRefused   Name = "route.refused"
 
 	DrainStarted  Name = "drain.started"
-	DrainProgress Name = "drain.progress"
 	DrainFinished Name = "drain.finished"
 	DrainUndone   Name = "drain.undone"
 	DrainRefused  Name = "drain.refused"
 	DrainRestored Name = "drain.restored"
 
-	HeardInstance  Name = "heard.instance"
-	HeardWithdrawn Name = "heard.withdrawn"
-	HeardStale     Name = "heard.stale"
-	HeardInvalid   Name = "heard.invalid"
-	HeardReplay    Name = "heard.replay"
-	HeardForeign   Name = "heard.foreign"
-	HeardUnsigned  Name = "heard.unsigned"
+	HeardStale    Name = "heard.stale"
+	HeardInvalid  Name = "heard.invalid"
+	HeardReplay   Name = "heard.replay"
+	HeardForeign  Name = "heard.foreign"
+	HeardUnsigned Name = "heard.unsigned"
 
 	SiteReachable   Name = "site.reachable"
 	SiteUnreachable Name = "site.unreachable"
@@ -66,10 +64,6 @@ const (
 	SelectionChanged Name = "selection.changed"
 	SelectionRung    Name = "selection.rung"
 	SelectionEmpty   Name = "selection.empty"
-
-	DataplaneApplied  Name = "dataplane.applied"
-	DataplaneFailed   Name = "dataplane.failed"
-	DataplaneRepaired Name = "dataplane.repaired"
 
 	EventsSuppressed Name = "events.suppressed"
 )
@@ -87,13 +81,14 @@ type Description struct {
 // Names describes every event name there is, in the order of documentation.
 var Names = []Description{
 	{AgentStarted, Info, "the agent started", true},
-	{AgentReady, Info, "configuration loaded, BGP up, every source asked once", true},
+	{AgentReady, Info, "BGP is up, and every source and check has been asked", true},
 	{AgentUnready, Warn, "the agent is no longer ready, the message says why", true},
-	{AgentStopped, Info, "the agent stops, in order: drain, withdraw, close", true},
+	{AgentStopped, Info, "the agent stopped; an error if it had to", true},
 	{AgentWarning, Warn, "something an operator should know that has no name of its own", false},
 
 	{ConfigReloaded, Info, "a new configuration is in force; fields list what changed", true},
 	{ConfigRejected, Error, "a new configuration was not accepted, the old one stays in force", true},
+	{ConfigWarning, Warn, "something in the configuration in force is allowed, and probably not meant", true},
 
 	{PeerUp, Info, "a BGP session became Established", false},
 	{PeerDown, Warn, "a BGP session was lost; the message holds the reason both sides gave", false},
@@ -120,19 +115,16 @@ var Names = []Description{
 	{ServiceUp, Info, "enough instances are healthy, the anycast route is announced here", false},
 	{ServiceDown, Error, "fewer than min_instances are healthy, the anycast route is withdrawn here", false},
 
-	{RouteAnnounced, Info, "a route was handed to BGP", false},
-	{RouteWithdrawn, Info, "a route was taken from BGP", false},
+	{RouteAnnounced, Info, "a route was handed to BGP that was not there before", false},
+	{RouteWithdrawn, Info, "an instance is announced no more; the message says why", false},
 	{RouteRefused, Error, "a route could not be announced", false},
 
 	{DrainStarted, Info, "an operator drains a service, an instance or the site", true},
-	{DrainProgress, Info, "open flows or sessions left of a drain", false},
 	{DrainFinished, Info, "nothing is left of a drained target, or its deadline passed", true},
 	{DrainUndone, Info, "an operator ended a drain", true},
 	{DrainRefused, Warn, "a drain was refused since nothing would be left; --force overrides", true},
 	{DrainRestored, Info, "a drain of an earlier run is in force again", true},
 
-	{HeardInstance, Info, "an instance of another site was heard of for the first time", false},
-	{HeardWithdrawn, Info, "another site withdrew an instance", false},
 	{HeardStale, Warn, "what a site says of an instance is older than its validity", false},
 	{HeardInvalid, Warn, "a CATS attribute or a part of it could not be read and is not used", false},
 	{HeardReplay, Warn, "a CATS attribute was not newer than what is known and is ignored", false},
@@ -145,10 +137,6 @@ var Names = []Description{
 	{SelectionChanged, Info, "the split of a service changed noticeably; fields hold the shares", false},
 	{SelectionRung, Warn, "a service moved on the failure ladder (fresh, aged, aggregate, network, anycast)", false},
 	{SelectionEmpty, Error, "no candidate is left for a service; plain anycast routing applies", false},
-
-	{DataplaneApplied, Info, "the forwarder took over a new table", false},
-	{DataplaneFailed, Error, "the forwarder could not take over a table; the old one stays", false},
-	{DataplaneRepaired, Warn, "the forwarder differed from what is wanted and was set right", false},
 
 	{EventsSuppressed, Info, "events of one name came too fast; the count says how many were left out", true},
 }
