@@ -34,14 +34,15 @@ type service struct {
 }
 
 // A counter counts the flows of one target. It begins with the first flow, and
-// outlives the target's place in the split while flows are open.
+// outlives the target's place in the split while flows are open, and a minute
+// longer.
 type counter struct {
 	open    atomic.Int64
 	started uint64    // guarded by the service's mu
 	last    time.Time // when a flow last began or was seen open; likewise
 }
 
-// A Flow is one open flow. Close must be called once.
+// A Flow is one open flow. Close it when it ends.
 type Flow struct {
 	Target  selection.Target
 	Version uint64 // of the split that chose
@@ -78,7 +79,8 @@ func (t *Table) Set(sp *selection.Split) {
 		}
 	}
 	for key, c := range s.all {
-		if !used[key] && c.open.Load() == 0 {
+		// Whoever was told of open flows must be told that they ended.
+		if !used[key] && c.open.Load() == 0 && sp.At.Sub(c.last) >= idle {
 			delete(s.all, key)
 		}
 	}
