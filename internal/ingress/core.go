@@ -282,6 +282,10 @@ func (c *Core) removeEntry(now time.Time, e *entry) {
 	s.selector.Forget(now, e.key())
 	if eg.uses[s]--; eg.uses[s] == 0 {
 		delete(eg.uses, s)
+		if eg.path.At.IsZero() {
+			// The selection only lets go of a path that it was told something of.
+			s.selector.Measure(now, eg.locator, selection.Path{Known: true, Reachable: true})
+		}
 		s.selector.Measure(now, eg.locator, selection.Path{}) // takes it back
 	}
 	if len(eg.uses) == 0 {

@@ -87,6 +87,6 @@ func (g *graveyard) sweep(up uptime) {
 	}
 	g.order = g.order[n:]
 	if len(g.order) == 0 {
-		g.order = nil
+		*g = graveyard{} // a map does not shrink
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -577,6 +578,42 @@ func TestMaxInstances(t *testing.T) {
 	}
 	s.says("r1", say{site: siteA, id: instA, seq: 2, load: 0.1})
 	s.wantFaults("those that are in go on", "evil over-limit=99901")
+}
+
+// TestNothingIsLeftOfSitesThatComeAndGo has a peer invent a new site for every
+// announcement, while the service goes on.
+func TestNothingIsLeftOfSitesThatComeAndGo(t *testing.T) {
+	s := newScene(t)
+	s.says("r1", say{site: siteA, id: instA, seq: 1})
+	a := s.attribute(say{site: siteB, id: instB, seq: 1})
+	prefix := netip.MustParsePrefix(instB + "/32")
+	invent := func(n int) {
+		for i := range n {
+			a.Locator = netip.AddrFrom4([4]byte{10, 8 + byte(i>>16), byte(i >> 8), byte(i)})
+			value, err := advert.AppendAttribute(nil, &a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.c.Hear(s.now, Announcement{Peer: "evil", Prefix: prefix, Attribute: value})
+			if i%100 == 0 {
+				s.c.Step(s.now)
+			}
+		}
+		s.c.Hear(s.now, Announcement{Peer: "evil", Prefix: prefix, Withdrawn: true})
+		for range 10 { // until the graves are gone
+			s.now = s.now.Add(50 * time.Second)
+			s.c.Step(s.now)
+		}
+	}
+	invent(1000)
+	before := heap()
+	const more = 20000
+	invent(more)
+	after := heap()
+	if grown := int64(after) - int64(before); grown > more*20 {
+		t.Errorf("%d octets are left of each site", grown/more)
+	}
+	runtime.KeepAlive(s)
 }
 
 func TestNotesAreBounded(t *testing.T) {
