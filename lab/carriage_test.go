@@ -75,12 +75,12 @@ func TestBoundary(t *testing.T) {
 	for i, r := range routers {
 		for _, sv := range services {
 			if route, ok := r.route(t, prefix(sv.anycast)); !ok || !route.same(before[fmt.Sprint(i, sv.name)]) {
-				t.Errorf("router %d's route to %s changed: %+v, was %+v", i, sv.name, route, before[fmt.Sprint(i, sv.name)])
+				t.Errorf("router %d's route to %s changed: %v, was %v", i, sv.name, route, before[fmt.Sprint(i, sv.name)])
 			}
 		}
 		for _, v6 := range []bool{false, true} {
 			if route, ok := r.route(t, prefix(madrid.instance(v6))); ok {
-				t.Errorf("router %d has an instance route: %+v", i, route)
+				t.Errorf("router %d has an instance route: %v", i, route)
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func TestBoundary(t *testing.T) {
 		for _, sv := range services {
 			netns.Eventually(t, limit, fmt.Sprintf("GRACEFUL_SHUTDOWN of %s on router %d", sv.name, i), func() string {
 				if route, ok := r.route(t, prefix(sv.anycast)); !ok || !route.shutdown {
-					return fmt.Sprintf("%+v", route)
+					return route.String()
 				}
 				return ""
 			})

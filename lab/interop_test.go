@@ -1,7 +1,6 @@
 package lab_test
 
 import (
-	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -76,16 +75,19 @@ func inBGP(text, line string) string {
 
 // Beside real routers, in every place that they can have.
 func TestBesidePlainRouters(t *testing.T) {
-	for name, p := range map[string]place{
-		"FRR reflects":          {startFRR, netns.FRR, 65001, 65001, 65001, ""},
-		"BIRD reflects":         {startBIRD, netns.BIRD, 65001, 65001, 65001, "communities = true"},
-		"FRR between ASes":      {startFRR, netns.FRR, 64501, 65001, 64502, "communities = true"},
-		"BIRD between ASes":     {startBIRD, netns.BIRD, 64501, 65001, 64502, ""},
-		"BIRD, other codepoint": {startBIRD, netns.BIRD, 65001, 65001, 65001, "attribute_type = 200"},
+	for _, c := range []struct {
+		name string
+		place
+	}{
+		{"FRR reflects", place{startFRR, netns.FRR, 65001, 65001, 65001, ""}},
+		{"BIRD reflects", place{startBIRD, netns.BIRD, 65001, 65001, 65001, "communities = true"}},
+		{"FRR between ASes", place{startFRR, netns.FRR, 64501, 65001, 64502, "communities = true"}},
+		{"BIRD between ASes", place{startBIRD, netns.BIRD, 64501, 65001, 64502, ""}},
+		{"BIRD, other codepoint", place{startBIRD, netns.BIRD, 65001, 65001, 65001, "attribute_type = 200"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p.set(t).play()
+			c.set(t).play()
 		})
 	}
 }
@@ -157,7 +159,7 @@ func (s *scene) play() {
 	for _, v6 := range []bool{false, true} {
 		netns.Eventually(t, limit, "GRACEFUL_SHUTDOWN on the router", func() string {
 			if r, ok := s.router.route(t, prefix(paris.instance(v6))); !ok || !r.shutdown {
-				return fmt.Sprintf("%+v", r)
+				return r.String()
 			}
 			return ""
 		})
@@ -215,7 +217,7 @@ func (s *scene) wantCalm(before calm) {
 	now := s.calm()
 	for p, was := range before.routes {
 		if is := now.routes[p]; !is.same(was) {
-			s.t.Errorf("the router's route to %s changed: %+v, was %+v", p, is, was)
+			s.t.Errorf("the router's route to %s changed: %v, was %v", p, is, was)
 		}
 		if n := now.updates[p] - before.updates[p]; n != 0 || s.witness.saw(p).withdrawals != 0 {
 			s.t.Errorf("%d UPDATEs of %s", n, p)
@@ -229,7 +231,7 @@ func (s *scene) wantSessions(before calm) {
 	s.t.Helper()
 	for addr, is := range s.calm().sessions {
 		if was := before.sessions[addr]; !is.same(was) || !is.up {
-			s.t.Errorf("the router's session with %s: %+v, was %+v", addr, is, was)
+			s.t.Errorf("the router's session with %s: %v, was %v", addr, is, was)
 		}
 	}
 }

@@ -36,6 +36,14 @@ type plainSession struct {
 	since  time.Time
 }
 
+func (r plainRoute) String() string {
+	return fmt.Sprintf("from %s, next hop %s, graceful shutdown %v, since %s %s", r.from, r.nextHop, r.shutdown, r.since.Format(time.TimeOnly), r.unknown)
+}
+
+func (s plainSession) String() string {
+	return fmt.Sprintf("up %v, since %s, %d resets", s.up, s.since.Format(time.TimeOnly), s.resets)
+}
+
 // same reports whether nothing happened to the route. Routers reckon their
 // times back from what a monotonic clock says, so the last digits vary.
 func (r plainRoute) same(o plainRoute) bool {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ func New(t testing.TB, needs ...Need) *Lab {
 	if os.Geteuid() != 0 {
 		t.Skip("lab: needs root, to make network namespaces")
 	}
+	findSbin()
 	missing := lacking(append([]string{"ip"}, files(needs)...))
 	if len(missing) > 0 {
 		text := fmt.Sprintf("lab: needs %s (Debian: apt install iproute2 frr bird2 nftables)", strings.Join(missing, ", "))
@@ -78,6 +80,11 @@ func New(t testing.TB, needs ...Need) *Lab {
 	t.Cleanup(l.end)
 	return l
 }
+
+// findSbin has programs of administrators be found by whoever runs the tests.
+var findSbin = sync.OnceFunc(func() {
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
+})
 
 func files(needs []Need) (all []string) {
 	for _, n := range needs {
