@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/catsbgp/catsbgp/internal/agent"
 	"github.com/catsbgp/catsbgp/internal/api"
 	"github.com/catsbgp/catsbgp/internal/collect"
 	"github.com/catsbgp/catsbgp/internal/config"
@@ -133,7 +134,7 @@ func probedSource(inst collect.Instance, r collect.Result, now time.Time) api.So
 	s := api.Source{Name: r.Name, Type: r.Type, Up: r.Up, Error: r.Detail}
 	for _, c := range inst.Sources {
 		if c.Name == r.Name {
-			s.IntervalSeconds, s.StalePolicy, s.Target = c.Interval.Seconds(), string(c.Stale), sourceTarget(c)
+			s.IntervalSeconds, s.StalePolicy, s.Target = c.Interval.Seconds(), string(c.Stale), agent.SourceTarget(c)
 		}
 	}
 	if r.Err != nil {
@@ -142,16 +143,6 @@ func probedSource(inst collect.Instance, r collect.Result, now time.Time) api.So
 		s.LastGoodAt, s.AgeSeconds, s.Samples = now.UTC(), new(0.0), 1
 	}
 	return s
-}
-
-func sourceTarget(c collect.Source) string {
-	switch {
-	case c.URL != "":
-		return c.URL
-	case len(c.Command) > 0:
-		return c.Command[0]
-	}
-	return c.CGroup
 }
 
 func probedCheck(inst collect.Instance, r collect.Result, now time.Time) api.Check {

@@ -52,6 +52,9 @@ func (b backend) Ready(ctx context.Context) (bool, []string) {
 	return len(missing) == 0, missing
 }
 
+// mostMissing bounds that list: a site that starts may wait for thousands.
+const mostMissing = 10
+
 // notReady lists what keeps the agent from doing its work.
 func (a *Agent) notReady() (missing []string) {
 	up := 0
@@ -69,6 +72,9 @@ func (a *Agent) notReady() (missing []string) {
 				missing = append(missing, fmt.Sprintf("%s %s: nothing collected yet", v.Service, v.Key.ID))
 			}
 		}
+	}
+	if n := len(missing) - mostMissing; n > 1 {
+		missing = append(missing[:mostMissing], fmt.Sprintf("%d more", n))
 	}
 	return missing
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/catsbgp/catsbgp/dampening"
 	"github.com/catsbgp/catsbgp/internal/api"
 	"github.com/catsbgp/catsbgp/internal/collect"
+	"github.com/catsbgp/catsbgp/internal/config"
 	"github.com/catsbgp/catsbgp/internal/egress"
 	"github.com/catsbgp/catsbgp/internal/ingress"
 	"github.com/catsbgp/catsbgp/selection"
@@ -182,19 +182,22 @@ func sourceDoc(now time.Time, s collect.SourceStatus, in collect.Instance) api.S
 	for _, c := range in.Sources {
 		if c.Name == s.Name {
 			d.IntervalSeconds, d.StalePolicy = c.Interval.Seconds(), string(c.Stale)
-			d.Target = cmp.Or(withoutPassword(c.URL), strings.Join(c.Command, " "), c.CGroup)
+			d.Target = SourceTarget(c)
 		}
 	}
 	return d
 }
 
-// withoutPassword is a URL as it may be shown.
-func withoutPassword(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return text // host:port
+// SourceTarget is where a source looks, as it may be shown: arguments of a
+// command and parts of a URL may be secrets.
+func SourceTarget(c collect.Source) string {
+	switch {
+	case c.URL != "":
+		return config.RedactURL(c.URL)
+	case len(c.Command) > 0:
+		return c.Command[0]
 	}
-	return u.Redacted()
+	return c.CGroup
 }
 
 func checkDoc(now time.Time, s collect.CheckStatus, in collect.Instance) api.Check {

@@ -90,7 +90,7 @@ func tree(v reflect.Value, f field) any {
 		return t
 	case reflect.String:
 		if f.secret == "url" {
-			return redactURL(v.String())
+			return RedactURL(v.String())
 		}
 	}
 	return v.Interface()
@@ -98,8 +98,12 @@ func tree(v reflect.Value, f field) any {
 
 var secretParameter = regexp.MustCompile(`(?i)token|key|secret|pass|auth|sig|cred`)
 
-// redactURL hides the password of a URL and parameters that sound like one.
-func redactURL(s string) string {
+// RedactURL hides the password of a URL and parameters that sound like one, for
+// whoever shows it. An address without a scheme has neither.
+func RedactURL(s string) string {
+	if !strings.Contains(s, "://") {
+		return s
+	}
 	u, err := url.Parse(s)
 	if err != nil {
 		return redacted
