@@ -43,11 +43,11 @@ systemd (Type=notify) readiness, reloads and the watchdog are told.`,
 }
 
 func (a *app) runAgent(ctx context.Context, file string) error {
-	cfg, err := config.Load(file)
+	cfg, err := a.load(file)
 	if err != nil {
 		return err
 	}
-	log := newLog(a.stderr, cfg.Log)
+	log := newLog(a.stderr, cfg.Log, a.colorful(a.stderr))
 	b := buildOf()
 	ag, err := agent.New(cfg, agent.Options{
 		Log: log, Build: metrics.Build{Version: b.Version, Revision: b.Revision, GoVersion: b.GoVersion},
@@ -128,11 +128,11 @@ func monotonic() int64 {
 
 // newLog returns the log that the configuration asks for. Its level is the
 // global one, so that a reload can change it.
-func newLog(w io.Writer, cfg config.Log) zerolog.Logger {
+func newLog(w io.Writer, cfg config.Log, color bool) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	zerolog.SetGlobalLevel(level(cfg))
 	if cfg.Format == "console" || cfg.Format == "auto" && isTerminal(w) {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !color}
 	}
 	return zerolog.New(w).With().Timestamp().Logger()
 }

@@ -284,7 +284,7 @@ func instanceNote(v api.Instance, now time.Time) string {
 		}
 	}
 	add(v.StateReason)
-	if v.Anomalous {
+	if v.Anomalous && v.StateReason == "" {
 		add("values contradict each other")
 	}
 	if v.Drain != nil {
@@ -293,12 +293,12 @@ func instanceNote(v api.Instance, now time.Time) string {
 		}
 	}
 	for _, s := range v.Sources {
-		if s.Error != "" {
+		if s.Error != "" && !strings.Contains(v.StateReason, s.Error) {
 			add(s.Name + ": " + s.Error)
 		}
 	}
 	for _, k := range v.Checks {
-		if k.Error != "" {
+		if k.Error != "" && !strings.Contains(v.StateReason, k.Error) {
 			add(k.Name + ": " + k.Error)
 		}
 	}

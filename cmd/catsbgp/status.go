@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,14 @@ func (a *app) statusCheck(doc api.Document[api.Status], err error) error {
 	}
 	if len(why) == 0 {
 		s := doc.Items[0]
-		why = append(why, fmt.Sprintf("%s of %d up, %s of %d up", plural(s.PeersUp, "peer"), s.PeersTotal, plural(s.InstancesUp, "instance"), s.InstancesTotal))
+		text := fmt.Sprintf("%s of %d up", plural(s.PeersUp, "peer"), s.PeersTotal)
+		if slices.Contains(s.Roles, "egress") {
+			text += fmt.Sprintf(", %s of %d up", plural(s.InstancesUp, "instance"), s.InstancesTotal)
+		}
+		if slices.Contains(s.Roles, "ingress") {
+			text += fmt.Sprintf(", %s of %d reachable", plural(s.SitesUp, "site"), s.SitesTotal)
+		}
+		why = append(why, text)
 	}
 	fmt.Fprintf(a.stdout, "CATSBGP %s - %s\n", verdict, printable(strings.Join(why, "; ")))
 	if verdict == api.VerdictOK {
@@ -115,8 +123,13 @@ func (a *app) writeStatus(w io.Writer, s api.Status, now time.Time) error {
 		return paint(fmt.Sprintf("%d of %d %s", up, total, what), t, color)
 	}
 	fmt.Fprintf(&b, "peers      %s\n", of(s.PeersUp, s.PeersTotal, "up"))
-	fmt.Fprintf(&b, "instances  %s\n", of(s.InstancesUp, s.InstancesTotal, "up"))
-	fmt.Fprintf(&b, "sites      %s\n", of(s.SitesUp, s.SitesTotal, "reachable"))
+	site, gate := slices.Contains(s.Roles, "egress"), slices.Contains(s.Roles, "ingress")
+	if site {
+		fmt.Fprintf(&b, "instances  %s\n", of(s.InstancesUp, s.InstancesTotal, "up"))
+	}
+	if gate {
+		fmt.Fprintf(&b, "sites      %s\n", of(s.SitesUp, s.SitesTotal, "reachable"))
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}
@@ -124,8 +137,14 @@ func (a *app) writeStatus(w io.Writer, s api.Status, now time.Time) error {
 		fmt.Fprintln(w)
 		t := table{columns: []column{{head: "SERVICE"}, {head: "CS-ID"}, {head: "RUNG"}, {head: "ANNOUNCED"}, {head: "INSTANCES", right: true}, {head: "ELIGIBLE", right: true}, {head: "NOTE"}}}
 		for _, v := range s.Services {
-			announced := opt(v.Announced, yes)
-			t.row(c(v.Name), c(v.CSID), state(v.Rung), state(announced), cf("%d/%d", v.InstancesUp, v.InstancesTotal), cf("%d/%d", v.Eligible, v.Candidates), c(v.Note))
+			announced, up, eligible := opt(v.Announced, yes), "", ""
+			if v.Announced != nil {
+				up = fmt.Sprintf("%d/%d", v.InstancesUp, v.InstancesTotal)
+			}
+			if v.Rung != "" {
+				eligible = fmt.Sprintf("%d/%d", v.Eligible, v.Candidates)
+			}
+			t.row(c(v.Name), c(v.CSID), state(v.Rung), state(announced), c(up), c(eligible), c(v.Note))
 		}
 		if err := t.write(w, a.output == "wide", color); err != nil {
 			return err

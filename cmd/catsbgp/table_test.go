@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/catsbgp/catsbgp/internal/api"
 )
 
 func TestTable(t *testing.T) {
@@ -130,5 +134,27 @@ func TestNumbersForPeople(t *testing.T) {
 	}
 	if ago(time.Time{}, now) != "" || until(now.Add(-1), now) != "" || until(time.Time{}, now) != "" || until(now.Add(time.Minute-20*time.Millisecond), now) != "1m" {
 		t.Error("never and not any more are not empty")
+	}
+}
+
+// A note says each thing once, however many ways it was learnt.
+func TestInstanceNoteOnce(t *testing.T) {
+	v := api.Instance{StateReason: "source app is silent: timeout", Anomalous: true,
+		Sources: []api.Source{{Name: "app", Error: "timeout"}}, Checks: []api.Check{{Name: "http-1", Error: "status 500"}}}
+	if got, want := instanceNote(v, time.Now()), "source app is silent: timeout; http-1: status 500"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The screen has no zeros for roles that the agent does not have.
+func TestStatusOfOneRole(t *testing.T) {
+	var out bytes.Buffer
+	a := newApp(nil, &out, io.Discard)
+	s := api.Status{Agent: "gate", Roles: []string{"ingress"}, Services: []api.ServiceStatus{{Name: "video", Rung: api.RungFresh, Eligible: 2, Candidates: 3}}}
+	if err := a.writeStatus(&out, s, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.Contains(text, "\ninstances") || strings.Contains(text, "0/0") || !strings.Contains(text, "2/3") {
+		t.Error(text)
 	}
 }

@@ -1,6 +1,9 @@
 package api
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Verdict is a status as monitoring plugins express it (Nagios exit codes).
 type Verdict int
@@ -35,6 +38,9 @@ func (s Status) Verdict() (Verdict, []string) {
 		v = max(v, to)
 		why = append(why, fmt.Sprintf(format, args...))
 	}
+	said := func(code string) bool {
+		return slices.ContainsFunc(s.Warnings, func(w Warning) bool { return w.Code == code })
+	}
 	if !s.Ready {
 		if len(s.NotReady) == 0 {
 			worse(VerdictCritical, "not ready")
@@ -55,7 +61,7 @@ func (s Status) Verdict() (Verdict, []string) {
 			worse(VerdictWarning, "service %s is on rung %q", svc.Name, svc.Rung)
 		}
 	}
-	if r := s.Config.LastReload; r != nil && !r.OK {
+	if r := s.Config.LastReload; r != nil && !r.OK && !said("reload_failed") {
 		worse(VerdictWarning, "the last reload was not accepted: %s", r.Message)
 	}
 	for _, w := range s.Warnings {
