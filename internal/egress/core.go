@@ -373,23 +373,24 @@ func (c *Core) observe(now time.Time, sub *subject) {
 
 // aggregate condenses the members that may take flows.
 func (c *Core) aggregate(s *service) collect.Report {
-	var serving, all []collect.Report
+	serving, all := 0, make([]collect.Report, 0, len(s.members)) // those that serve come first
 	for _, m := range s.members {
 		d := c.drainOf(m)
 		if m.state != collect.Up || d != nil && d.Withdraw {
 			continue
 		}
-		r := m.report
-		r.State = collect.Up
-		all = append(all, r)
+		all = append(all, m.report)
+		last := len(all) - 1
+		all[last].State = collect.Up
 		if d == nil {
-			serving = append(serving, r)
+			all[serving], all[last] = all[last], all[serving]
+			serving++
 		}
 	}
 	least := s.least()
 	switch {
-	case len(serving) >= least:
-		return collect.AggregateReports(serving, s.Normalization)
+	case serving >= least:
+		return collect.AggregateReports(all[:serving], s.Normalization)
 	case len(all) >= least:
 		// If all of them are draining, the aggregate is there and drains.
 		return collect.AggregateReports(all, s.Normalization)

@@ -122,6 +122,9 @@ func (c *Core) touch(t Target) {
 // are several, nil if none. An aggregate drains with its service, its site, or
 // when every member that is up drains.
 func (c *Core) drainOf(sub *subject) *Drain {
+	if len(c.drains) == 0 {
+		return nil
+	}
 	var worst *Drain
 	for _, t := range []Target{{}, {Service: sub.service.ID}, {Service: sub.service.ID, Instance: sub.id, One: true}} {
 		if t.One && sub.acc == nil {

@@ -8,6 +8,28 @@
 // replays, signatures, staleness. Whatever is wrong with an attribute costs
 // that candidate, never the BGP session or the anycast route.
 //
+// # Routes and entries
+//
+// Every route gives something to entries, the ways to serve a service, and an
+// entry rests on the best of its routes: an attribute with metrics, large
+// communities, the anycast route of its site, or one that is not to be
+// believed. They are counted apart, so
+//
+//   - what is forged neither pushes out, nor blocks, nor keeps alive what
+//     another path says validly, whichever came first;
+//   - a second reflector is a second route to the same entry: when one goes,
+//     nothing changes;
+//   - the order in which routes are heard does not matter.
+//
+// Of several statements about an entry the newest by sequence counts, as long
+// as any route with metrics leads there.
+//
+// # Clocks
+//
+// Pass times with their monotonic reading. A wall clock that jumps, here or at
+// a site, is then found out and allowed for without losing anybody; without
+// monotonic readings, until the next refresh at most.
+//
 // The package is pure: time is an argument. It does not know BGP sessions,
 // sockets or how packets are steered.
 package ingress
