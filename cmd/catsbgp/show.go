@@ -425,14 +425,37 @@ func says(d *api.Decoded) string {
 
 func heardTable(docs []api.HeardRoute, now time.Time) *table {
 	t := &table{columns: []column{
-		{head: "PREFIX"}, {head: "KIND"}, {head: "SERVICE"}, {head: "PEER"}, {head: "NEXT HOP"}, {head: "AS PATH", wide: true}, {head: "CARRIER"}, {head: "FOR", right: true}, {head: "USED"}, {head: "SAYS"},
-		{head: "COMMUNITIES", wide: true}, {head: "ATTRIBUTE", wide: true}, {head: "NOTE"},
+		{head: "PREFIX"}, {head: "PATH ID", right: true, wide: true}, {head: "KIND"}, {head: "SERVICE"}, {head: "PEER"}, {head: "EGRESS"},
+		{head: "CARRIER"}, {head: "FOR", right: true}, {head: "USED"}, {head: "SAYS"}, {head: "NOTE"},
 	}}
 	for _, v := range docs {
-		t.row(c(v.Prefix), c(v.Kind), c(v.Service), c(v.Peer), c(v.NextHop), c(v.ASPath), c(v.Carrier), c(ago(v.HeardAt, now)), state(yes(v.Used)), c(says(v.Attribute)),
-			c(strings.Join(v.Communities, " ")), c(v.AttributeHex), c(v.Why))
+		t.row(c(v.Prefix), c(fmt.Sprint(v.PathID)), c(v.Kind), c(v.Service), c(v.Peer), c(v.Egress),
+			c(v.Carrier), c(ago(v.HeardAt, now)), state(yes(v.Used)), c(heardText(v.Instances)), c(v.Why))
 	}
 	return t
+}
+
+// heardText is what a route says of instances, in brief.
+func heardText(instances []api.HeardInstance) string {
+	var parts []string
+	for i, in := range instances {
+		if i == 3 {
+			parts = append(parts, fmt.Sprintf("%d more", len(instances)-i))
+			break
+		}
+		text := in.CSCIID
+		if in.Utilisation != nil {
+			text += " " + percent(*in.Utilisation)
+		}
+		if in.Score != nil {
+			text += fmt.Sprintf(" score %d", *in.Score)
+		}
+		for _, f := range in.Flags {
+			text += " " + f
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func dampeningTable(docs []api.Dampening, now time.Time) *table {

@@ -528,22 +528,37 @@ func (b backend) Heard(ctx context.Context) ([]api.HeardRoute, error) {
 		}
 		var docs []api.HeardRoute
 		for _, v := range b.a.ingress.Routes(now) {
-			d := api.HeardRoute{Prefix: v.Prefix.String(), PathID: v.PathID, Peer: v.Peer, Kind: "instance", Used: true}
-			if v.Anycast.IsValid() {
-				d.Kind, d.Service = "anycast", b.a.serviceName(v.Anycast)
-			}
-			var names []string
-			for _, in := range v.Gave {
-				names = append(names, in.Name)
-				if d.HeardAt.IsZero() {
-					d.HeardAt = now.Add(-in.Age)
-				}
-			}
-			if d.Service == "" {
-				d.Service = strings.Join(slices.Compact(names), ", ")
-			}
-			docs = append(docs, d)
+			docs = append(docs, b.a.heardDoc(now, v))
 		}
 		return docs, nil
 	})
+}
+
+func (a *Agent) heardDoc(now time.Time, v ingress.RouteView) api.HeardRoute {
+	d := api.HeardRoute{Prefix: v.Prefix.String(), PathID: v.PathID, Peer: v.Peer, Kind: "instance", Used: true}
+	var names []string
+	for _, in := range v.Gave {
+		h := heardInstanceDoc(in)
+		d.Instances = append(d.Instances, h)
+		names = append(names, in.Name)
+		if at := now.Add(-in.Age); at.After(d.HeardAt) {
+			d.HeardAt = at
+		}
+		d.Egress = in.Key.Egress.String()
+		if !in.Trusted {
+			d.Used, d.Why = false, h.Why
+		}
+		switch {
+		case in.Bare:
+		case in.Sequence != 0:
+			d.Carrier = "attribute"
+		case d.Carrier == "":
+			d.Carrier = "communities"
+		}
+	}
+	if v.Anycast.IsValid() {
+		d.Kind, names = "anycast", []string{a.serviceName(v.Anycast)}
+	}
+	d.Service = strings.Join(slices.Compact(names), ", ")
+	return d
 }

@@ -646,6 +646,28 @@ func TestNoAlarmAtStart(t *testing.T) {
 	gate.tells(events.SelectionEmpty, "203.0.113.10")
 }
 
+// What an ingress shows of a route that it heard.
+func TestHeard(t *testing.T) {
+	gate, _ := domain(t, 13, "", "")
+	all, err := gate.Backend().Heard(t.Context())
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%v %+v", err, all)
+	}
+	for _, r := range all {
+		switch r.Kind {
+		case "anycast":
+			if r.Prefix != "203.0.113.10/32" || r.Carrier != "" || r.Service != "203.0.113.10" || !r.Used {
+				t.Errorf("%+v", r)
+			}
+		default:
+			if len(r.Instances) != 1 || r.Instances[0].Utilisation == nil || r.Prefix != r.Instances[0].CSCIID+"/32" ||
+				r.Carrier != "attribute" || r.Egress != "127.0.7.113" || r.Peer != "site" || r.HeardAt.IsZero() || !r.Used {
+				t.Errorf("%+v", r)
+			}
+		}
+	}
+}
+
 // Values that contradict each other are told once.
 func TestAnomalous(t *testing.T) {
 	site := operate(t, siteAt(10, ""))

@@ -411,20 +411,18 @@ type RoutePeer struct {
 
 // HeardRoute is a route that a peer announces and that concerns CATS.
 type HeardRoute struct {
-	Prefix       string       `json:"prefix"`
-	PathID       uint32       `json:"path_id,omitempty"`
-	Peer         string       `json:"peer"`
-	Kind         string       `json:"kind"` // "anycast", "instance"
-	Service      string       `json:"service,omitempty"`
-	NextHop      string       `json:"next_hop"`
-	ASPath       string       `json:"as_path"`
-	Communities  List[string] `json:"communities"`
-	HeardAt      time.Time    `json:"heard_at"`
-	Carrier      string       `json:"carrier,omitempty"` // "attribute", "edge-metadata", "communities", absent: none
-	Used         bool         `json:"used"`
-	Why          string       `json:"why,omitempty"` // not used because
-	Attribute    *Decoded     `json:"attribute,omitempty"`
-	AttributeHex string       `json:"attribute_hex,omitempty"`
+	Prefix  string `json:"prefix"`
+	PathID  uint32 `json:"path_id,omitempty"`
+	Peer    string `json:"peer"`
+	Kind    string `json:"kind"` // "anycast", "instance"
+	Service string `json:"service,omitempty"`
+	Egress  string `json:"egress,omitempty"` // Egress-Locator it leads to
+	// HeardAt is when what it says was heard, less its age then.
+	HeardAt   time.Time           `json:"heard_at,omitzero"`
+	Carrier   string              `json:"carrier,omitempty"` // "attribute", "communities", absent: it says no more than that the site is there
+	Used      bool                `json:"used"`
+	Why       string              `json:"why,omitempty"` // not used because
+	Instances List[HeardInstance] `json:"instances"`     // that it speaks of
 }
 
 // Peer is one BGP session.

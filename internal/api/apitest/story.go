@@ -132,8 +132,9 @@ func routes() []api.Route {
 
 func heard() []api.HeardRoute {
 	return []api.HeardRoute{
-		{Prefix: "10.0.3.11/32", Peer: "rr1", Kind: "instance", Service: "video", NextHop: "192.0.2.22", HeardAt: ago(8 * time.Second), Carrier: "attribute", Used: true, Attribute: decoded(), AttributeHex: "ca000c43415453018000010000fde9"},
-		{Prefix: "203.0.113.10/32", Peer: "rr1", Kind: "anycast", Service: "video", NextHop: "192.0.2.22", ASPath: "65010 65001", HeardAt: ago(8 * time.Minute), Why: "no CATS information"},
+		{Prefix: "10.0.3.11/32", Peer: "rr1", Kind: "instance", Service: "video", Egress: "192.0.2.22", HeardAt: ago(8 * time.Second), Carrier: "attribute", Used: true,
+			Instances: api.List[api.HeardInstance]{{Service: "video", CSID: "203.0.113.10", CSCIID: "10.0.3.11", Score: new(8), Utilisation: new(0.31), Eligible: true}}},
+		{Prefix: "203.0.113.10/32", Peer: "rr1", Kind: "anycast", Service: "video", HeardAt: ago(8 * time.Minute), Why: "signature"},
 	}
 }
 
