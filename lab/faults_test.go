@@ -110,6 +110,15 @@ func TestSiteDies(t *testing.T) {
 		t.Errorf("sequence %d after the restart, %d before", after.Sequence, before.Sequence)
 	}
 	d.wantNoFaults("madrid")
+
+	t.Log("# an orderly stop says goodbye")
+	if err := d.madrid.Stop(); err != nil {
+		t.Errorf("it ended by %v", err)
+	}
+	d.gate.wantShare(video, "madrid", 0, 0)
+	if p := d.gate.peer("madrid"); !strings.Contains(p.LastError, "administrative shutdown") {
+		t.Errorf("the ingress was told %q", p.LastError)
+	}
 }
 
 func TestIngressDies(t *testing.T) {
