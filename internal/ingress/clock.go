@@ -8,7 +8,7 @@ import (
 	"github.com/catsbgp/catsbgp/internal/events"
 )
 
-// A uptime is how long a core has been at work, by the times it was given. It
+// An uptime is how long a core has been at work, by the times it was given. It
 // never goes back, and a pause longer than longPause does not count: while
 // there are services a core is called every few seconds, so that was a clock
 // that was set, or a process that slept.
@@ -19,8 +19,18 @@ const longPause = time.Minute
 // tick moves the core's own clock.
 func (c *Core) tick(now time.Time) {
 	c.up = c.upAt(now)
+	if now.Before(c.last.Add(-overtaken)) {
+		// The ticks that are set are far away now.
+		for _, s := range c.services {
+			c.dirty[s] = true
+		}
+	}
 	c.last = now
 }
+
+// overtaken is how much older than its predecessor a time may be and still be
+// that of an event that was late, not a clock that was set back.
+const overtaken = 2 * time.Second
 
 func (c *Core) upAt(now time.Time) uptime {
 	if d := now.Sub(c.last); d > 0 && d < longPause && !c.last.IsZero() {

@@ -146,6 +146,16 @@ func TestOldStatementsAreNotTakenForAWrongClock(t *testing.T) {
 	})
 }
 
+func TestTicksGoOnWhenTheClockIsSetBack(t *testing.T) {
+	s := newScene(t)
+	s.says("r1", say{site: siteA, id: instA, seq: 1})
+	s.pass(10 * time.Second)
+	s.now = s.now.Add(-time.Hour)
+	if next := s.step(); next.Sub(s.now) > 3*time.Second {
+		t.Errorf("wants to be called in %s", next.Sub(s.now))
+	}
+}
+
 func TestUptime(t *testing.T) {
 	var c Core
 	at := func(d time.Duration) uptime { c.tick(epoch.Add(d)); return c.up }
