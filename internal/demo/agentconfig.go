@@ -86,6 +86,7 @@ name = "{{.Name}}"
 reflector = ""
 port = {{.Ports.STAMP}}                    # of the relays, which delay what they pass on
 interval = "500ms"
+unreachable_after = 10         # a laptop may stand still for a moment
 `))
 
 var siteTemplate = template.Must(template.New("site").Funcs(functions).Parse(`# A service site of the demo: it measures its instances, decides what is worth

@@ -37,6 +37,7 @@ type InstanceSample struct {
 	Samples    uint64
 	Sent, Held api.Counts // updates by reason, samples held back by reason
 	Waits      string     // what an update waits for now, empty: nothing
+	Anycast    int        // requests that the ingress had no instance for; plain anycast routing took them
 	Tokens     float64
 	Penalty    float64
 	Suppressed bool
@@ -105,6 +106,7 @@ type History struct {
 	Events   []Happening           // in order of time, of each agent
 	Sessions []Session             // empty: not looked at
 	Flaps    int                   // times that the flapper changed its mind
+	Anycast  int                   // requests that the ingress had no instance for; plain anycast routing took them
 	Tokens   float64               // fewest among madrid's instances when it became busy
 	Late     *Lateness             //
 	Left     []string              // goroutines, sockets that outlived the demo

@@ -127,9 +127,9 @@ func NewPlan(length time.Duration) (Plan, error) {
 			{"paris", addr(12), 9 * ms, []netip.Addr{addr(121), addr(122)}},
 			{"lyon", addr(13), 14 * ms, []netip.Addr{addr(131), addr(132)}},
 		},
-		Delta: 0.15, High: 0.9, BucketBurst: 5, Tick: 500 * ms,
+		Delta: 0.2, High: 0.9, BucketBurst: 5, Tick: 500 * ms,
 		CheckInterval: 500 * ms, CheckFast: 150 * ms, CheckTimeout: 500 * ms, CheckFall: 2,
-		Suppress: 3000, Reuse: 750,
+		Suppress: 2000, Reuse: 750,
 	}
 	pace := min(1, length.Minutes())
 	scaled := func(full time.Duration) time.Duration {
@@ -139,7 +139,7 @@ func NewPlan(length time.Duration) (Plan, error) {
 	p.Timeout = p.Interval - 100*ms
 	p.Smoothing = max(scaled(2*time.Second), time.Second)
 	p.MinInterval = max(scaled(time.Second), 500*ms)
-	p.HalfLife = max(scaled(3*time.Second), 1200*ms)
+	p.HalfLife = max(scaled(3*time.Second), 1500*ms)
 	p.MaxSuppress = 4 * p.HalfLife
 	p.BucketPerMinute = math.Round(12 / pace)
 	return p, nil

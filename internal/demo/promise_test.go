@@ -144,6 +144,10 @@ func TestJudge(t *testing.T) {
 		{"a flow to the dead, who are known to be", request(55, victim, ""), "dead instance is withdrawn", "1 new flows"},
 		{"a request fails before", request(5, 0, "timeout"), "requests fail only around the death", "1 × timeout"},
 		{"a request fails after", request(57, 0, "timeout"), "requests fail only around the death", "1 × timeout"},
+		{"a request fails while the machine stands still", func(h *History) {
+			request(57, 0, "timeout")(h)
+			h.Late.add(sec(56), 800*ms)
+		}, "", "1 while this machine stood still"},
 		{"a local request fails", func(h *History) {
 			h.Requests = append(h.Requests, Request{At: sec(5), Done: sec(6), Local: true, Failure: "timeout"})
 		}, "requests fail only around the death", "timeout"},

@@ -54,6 +54,7 @@ type Totals struct {
 	Failed        int     `json:"requests_failed"`
 	LocalRequests int     `json:"local_requests_total"`
 	LocalFailed   int     `json:"local_requests_failed"`
+	Anycast       int     `json:"requests_by_plain_anycast"` // of all, when the ingress had no instance to offer
 	P50Seconds    float64 `json:"p50_seconds"`
 	P99Seconds    float64 `json:"p99_seconds"`
 }
@@ -103,7 +104,7 @@ func (r *Report) Failed() bool {
 }
 
 func totals(h *History) Totals {
-	t := Totals{ByReason: api.Counts{}, HeldBy: api.Counts{}}
+	t := Totals{Anycast: h.Anycast, ByReason: api.Counts{}, HeldBy: api.Counts{}}
 	if n := len(h.Samples); n > 0 {
 		last := &h.Samples[n-1]
 		t.Changes = last.Changes
@@ -178,7 +179,7 @@ func (r *Report) lines(st style) []string {
 	out := []string{"", st.bold(title),
 		fmt.Sprintf("  %6d samples taken of 6 instances", t.Samples),
 		fmt.Sprintf("  %6d updates said       %s", t.Updates, st.dim(counts(t.ByReason, 4))),
-		fmt.Sprintf("  %6d samples held back  %s", t.Held, st.dim(counts(t.HeldBy, 4))),
+		fmt.Sprintf("  %6d samples held back  %s", t.Held, st.dim(counts(t.HeldBy, 3))),
 		fmt.Sprintf("  %6d times the split of new flows changed noticeably", t.Changes),
 		fmt.Sprintf("  %6d requests by way of the ingress, %d failed; p50 %s, p99 %s", t.Requests, t.Failed, milliseconds(t.P50Seconds), milliseconds(t.P99Seconds)),
 		fmt.Sprintf("  %6d requests by madrid's local users, %d failed", t.LocalRequests, t.LocalFailed),

@@ -193,20 +193,20 @@ func (s *stage) users() (steered, local *crowd) {
 		index[in.ID.String()] = i
 	}
 	flows := s.d.gate.Flows()
+	var nearest atomic.Uint64
 	steered = newCrowd(clientRate, 1)
 	steered.since, steered.record = s.r.since, s.r.request
 	steered.choose = func() (to addrPort, instance int, done func()) {
-		f := flows.Open(s.d.service)
-		if f == nil {
-			return to, none, nil
-		}
-		id := f.Target.Key.ID.Addr()
-		i, ok := index[id.String()]
-		if !ok {
+		if f := flows.Open(s.d.service); f != nil {
+			id := f.Target.Key.ID.Addr()
+			if i, ok := index[id.String()]; ok {
+				return addrPortFrom(id, s.d.ports.Web), i, f.Close
+			}
 			f.Close()
-			return to, none, nil
 		}
-		return addrPortFrom(id, s.d.ports.Web), i, f.Close
+		// Nothing to choose from: plain anycast routing leads to the nearest site.
+		i := int(nearest.Add(1) % 2)
+		return addrPortFrom(s.d.instances[i].ID, s.d.ports.Web), i, func() { s.r.update(func(h *History) { h.Anycast++ }) }
 	}
 	local = newCrowd(quietRate, 2)
 	local.since = s.r.since

@@ -105,6 +105,9 @@ func TestClipAndWrap(t *testing.T) {
 	if got := strings.Join(wrap("one two  three four", 9), "|"); got != "one two|three|four" {
 		t.Errorf("wrap: %s", got)
 	}
+	if got := strings.Join(wrap("it takes 20 % of all", 11), "|"); got != "it takes|20\u00a0% of all" {
+		t.Errorf("wrap: %s", got)
+	}
 	if wrap("", 9) != nil {
 		t.Error("wrap of nothing")
 	}
@@ -130,12 +133,12 @@ func TestNarrator(t *testing.T) {
 	}{
 		{said("high", 1.04), "lyon .132 says 104 %: above 90 % is worth saying at once", true},
 		{said("low", 0.7), "lyon .132 says 70 %: no longer crowded", true},
-		{said("delta", 0.7), "lyon .132 says 70 %: changed by 15 % or more", false},
+		{said("delta", 0.7), "lyon .132 says 70 %: changed by 20 % or more", false},
 		{said("anything", 0.7), "lyon .132 says 70 %", false},
 		{Happening{Event: events.Event{Name: events.RouteWithdrawn, Instance: id, Message: "down: check healthz: status 503"}}, "lyon .132 is withdrawn: check healthz: status 503", true},
 		{Happening{At: -1, Agent: "gate", Event: events.Event{Name: events.PeerDown, Peer: "lyon"}}, "", false},
 		{Happening{At: 1, Agent: "gate", Event: events.Event{Name: events.PeerDown, Peer: "lyon", Message: "why"}}, "gate: peer.down peer=lyon: why", true},
-		{Happening{Event: events.Event{Name: events.DrainProgress}}, "", false},
+		{Happening{Event: events.Event{Name: "nobody.knows"}}, "", false},
 	} {
 		got, ok := n.event(tc.e)
 		if ok != (tc.want != "") || !strings.HasPrefix(got.text, tc.want) || ok && got.minor == tc.wantNotable {

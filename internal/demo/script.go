@@ -112,19 +112,22 @@ func (s *stage) relief(ctx context.Context, end time.Duration) error {
 }
 
 // flap makes the flapper's health come and go, as fast as its site notices,
-// until it is held down.
+// until it is held down, and once more.
 func (s *stage) flap(ctx context.Context, end time.Duration) error {
 	began := s.mark(FlapBegan)
 	w := s.d.loads[flapper]
 	deadline := max(end, began+10*time.Second+s.late.Slack(0, began))
 	pace := s.d.plan.Length / 100
 	defer w.sick.Store(false)
-	for {
+	for more := 2; ; {
 		last, _ := s.r.last()
 		now := s.r.now()
-		if now >= end && (last.Instances[flapper].Suppressed || now >= deadline) && !w.sick.Load() {
+		if last.Instances[flapper].Suppressed {
+			more--
+		}
+		if !w.sick.Load() && (more < 0 || now >= deadline) {
 			s.mark(FlapEnded)
-			return nil
+			return s.wait(ctx, end, end, nil)
 		}
 		seen := s.noticed.Load()
 		w.sick.Store(!w.sick.Load())

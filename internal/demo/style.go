@@ -81,10 +81,10 @@ func left(text string, n int) string {
 }
 
 // wrap breaks a text without escape sequences into lines of at most n cells,
-// where there are spaces to break at.
+// where there are spaces to break at. A number and its % stay together.
 func wrap(text string, n int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.FieldsFunc(strings.ReplaceAll(text, " %", "\u00a0%"), func(r rune) bool { return r == ' ' }) {
 		switch {
 		case line == "":
 			line = word
