@@ -265,6 +265,10 @@ func (r *ramp) at(u float64) float64 {
 // use: one Curves per goroutine that decides.
 type Curves struct {
 	sets []curveSet
+
+	// plan is the working space of whichever service decides now: a decision
+	// leaves nothing in it that a later one needs.
+	plan plan
 }
 
 type curveSet struct {

@@ -52,7 +52,7 @@ func (s *Service) Decide(now time.Time) *Split {
 			st.hush(now)
 		}
 	}
-	pl := &s.plan
+	pl := &s.curves.plan
 	s.draft(pl, now, cold)
 	s.price = pl.price
 	s.move(pl, tick, cold)
@@ -60,8 +60,9 @@ func (s *Service) Decide(now time.Time) *Split {
 		s.schedule(now)
 	}
 	s.edge, s.urgent, s.dirty, s.lastAt = pl.edge, time.Time{}, false, now
-	s.split = s.publish(pl, now)
-	return s.split
+	sp := s.publish(pl, now)
+	s.split = sp.Settled()
+	return sp
 }
 
 // cold reports that there is no split in force to start from, or only one made

@@ -114,7 +114,7 @@ const explainedLosers = 5
 // changed. It takes some milliseconds for a hundred candidates.
 func (s *Service) Explain(now time.Time) Explanation {
 	w := newWhatIf(s, now)
-	pl := &w.s.plan
+	pl := &w.s.curves.plan
 	ex := Explanation{
 		Service: s.id, At: now, Policy: s.policy, Rung: pl.rung, Winner: -1, RunnerUp: -1,
 		Demand: pl.demand, OwnRate: pl.ownRate, Stretch: 1,
@@ -172,11 +172,11 @@ func newWhatIf(s *Service, now time.Time) *whatIf {
 	return w
 }
 
-func (w *whatIf) draft() { w.s.draft(&w.s.plan, w.now, w.cold) }
+func (w *whatIf) draft() { w.s.draft(&w.s.curves.plan, w.now, w.cold) }
 
 // largest returns the state with the largest wanted share, nil if none.
 func (w *whatIf) largest() *state {
-	pl := &w.s.plan
+	pl := &w.s.curves.plan
 	if !pl.chosen {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (w *whatIf) largest() *state {
 
 // explained describes all candidates, best first.
 func (w *whatIf) explained(stretch float64) []Explained {
-	s, pl := w.s, &w.s.plan
+	s, pl := w.s, &w.s.curves.plan
 	out := make([]Explained, 0, len(s.list))
 	i := 0
 	for _, st := range s.list {

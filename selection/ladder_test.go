@@ -28,6 +28,7 @@ func TestTranscripts(t *testing.T) {
 		for _, block := range strings.Split(strings.TrimSpace(string(in)), "\n\n") {
 			commands, _, _ := strings.Cut(block, "\n----")
 			out.WriteString(commands + "\n----\n")
+			sc.changes = nil
 			for _, line := range strings.Split(commands, "\n") {
 				if !strings.HasPrefix(line, "#") {
 					play(t, sc, strings.Fields(line))
@@ -35,7 +36,7 @@ func TestTranscripts(t *testing.T) {
 			}
 			sp := sc.decide()
 			fmt.Fprintln(&out, describe(sp))
-			for _, c := range sp.Changes {
+			for _, c := range sc.changes {
 				fmt.Fprintf(&out, "  %s\n", c)
 			}
 			out.WriteString("\n")

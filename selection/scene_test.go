@@ -15,11 +15,12 @@ import (
 // A scene drives one service through a story. Candidates are named "a1": site
 // "a", instance 1; "a" is the site as a whole.
 type scene struct {
-	t     *testing.T
-	s     *Service
-	now   time.Time
-	sp    *Split
-	flows map[string]uint64
+	t       *testing.T
+	s       *Service
+	now     time.Time
+	sp      *Split
+	changes []Change // of all splits since it was last emptied
+	flows   map[string]uint64
 }
 
 func newScene(t *testing.T, p Policy) *scene {
@@ -80,6 +81,7 @@ func (sc *scene) decide() *Split {
 	sc.t.Helper()
 	sc.sp = sc.s.Decide(sc.now)
 	checkSplit(sc.t, sc.s, sc.sp)
+	sc.changes = append(sc.changes, sc.sp.Changes...)
 	return sc.sp
 }
 

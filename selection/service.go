@@ -46,7 +46,6 @@ type Service struct {
 	version uint64
 	left    []Change // targets withdrawn since the last decision
 
-	plan plan // reused by every decision
 	fade fading
 }
 
@@ -208,6 +207,9 @@ func (s *Service) Measure(now time.Time, egress netip.Addr, m Path) {
 	before, was := p.unreachable(), p.Path
 	p.Path = m
 	p.answered = (p.answered || m.Known) && m != (Path{})
+	if m == (Path{}) && !s.leadsTo(egress) {
+		delete(s.paths, egress)
+	}
 	if m == was && p.unreachable() == before {
 		return
 	}
@@ -216,9 +218,6 @@ func (s *Service) Measure(now time.Time, egress netip.Addr, m Path) {
 	tooFar := func(m Path) bool { return far > 0 && m.Known && m.RTT > far }
 	if p.unreachable() != before || m.Known != was.Known || tooFar(m) != tooFar(was) {
 		s.hurry(now)
-	}
-	if m == (Path{}) && !s.leadsTo(egress) {
-		delete(s.paths, egress)
 	}
 }
 

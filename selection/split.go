@@ -39,6 +39,17 @@ type Split struct {
 	Changes []Change // what an operator should hear about
 }
 
+// Settled returns the split without its Changes, for whoever keeps it: the
+// first ones of a large service are as large as the rest.
+func (sp *Split) Settled() *Split {
+	if len(sp.Changes) == 0 {
+		return sp
+	}
+	c := *sp
+	c.Changes = nil
+	return &c
+}
+
 // A Target is a candidate that new flows may go to.
 type Target struct {
 	Key    advert.InstanceKey

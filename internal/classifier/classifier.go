@@ -63,7 +63,7 @@ func (t *Table) Set(sp *selection.Split) {
 	s := t.service(sp.Service)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.split, s.picker = sp, selection.NewPicker(sp)
+	s.split, s.picker = sp.Settled(), selection.NewPicker(sp)
 	if cap(s.targets) < len(sp.Targets) {
 		s.targets = make([]*counter, len(sp.Targets))
 	}

@@ -368,8 +368,9 @@ func (c *Core) Step(now time.Time) Output {
 			c.timers.Set(&s.timer, at)
 			continue
 		}
-		s.split = s.selector.Decide(now)
-		out.Splits = append(out.Splits, s.split)
+		sp := s.selector.Decide(now)
+		s.split = sp.Settled()
+		out.Splits = append(out.Splits, sp)
 		c.timers.Set(&s.timer, s.selector.Due())
 	}
 	clear(c.dirty)
