@@ -52,6 +52,14 @@ func (b backend) Ready(ctx context.Context) (bool, []string) {
 	return len(missing) == 0, missing
 }
 
+// pending reports whether an instance may still be heard of for the first time.
+// One whose sources have had their time, such as one that nobody ever pushes
+// to, is not what the agent waits for.
+func pending(r *collect.Report) bool {
+	return r.State == collect.Unknown && (slices.ContainsFunc(r.Checks, func(c collect.CheckStatus) bool { return !c.Known }) ||
+		slices.ContainsFunc(r.Sources, func(s collect.SourceStatus) bool { return !s.Stale && !s.Answered }))
+}
+
 // mostMissing bounds that list: a site that starts may wait for thousands.
 const mostMissing = 10
 
@@ -68,7 +76,7 @@ func (a *Agent) notReady() (missing []string) {
 	}
 	if a.egress != nil {
 		for _, v := range a.egress.Subjects() {
-			if !v.Whole && v.Report.State == collect.Unknown {
+			if !v.Whole && pending(&v.Report) {
 				missing = append(missing, fmt.Sprintf("%s %s: nothing collected yet", v.Service, v.Key.ID))
 			}
 		}
@@ -149,6 +157,11 @@ func (a *Agent) egressStatus(st *api.Status) {
 					Message: fmt.Sprintf("source %s is stale", src.Name) + because(src.Err)})
 			}
 		}
+		for _, e := range v.Gate.RFD {
+			if nearSuppress(e) {
+				st.Warnings = append(st.Warnings, api.Warning{Code: "rfd_budget", Severity: api.SeverityWarning, Service: v.Service, Instance: v.Key.ID.String(), Peer: e.Peer, Message: rfdText(e)})
+			}
+		}
 		if v.Gate.Suppressed {
 			st.Warnings = append(st.Warnings, api.Warning{Code: "suppressed", Severity: api.SeverityWarning, Service: v.Service, Instance: v.Key.ID.String(),
 				Message: "comes and goes too often; held down until " + v.Gate.ReuseAt.Format(time.TimeOnly)})
@@ -176,6 +189,8 @@ func (a *Agent) ingressStatus(now time.Time, st *api.Status) {
 			line.Rung, line.Eligible = s.Split.Rung.String(), len(s.Split.Targets)
 			if len(s.Split.Targets) == 0 {
 				line.Note = excluded(s.Split)
+				st.Warnings = append(st.Warnings, api.Warning{Code: "no_target", Severity: api.SeverityCritical, Service: s.Name,
+					Message: fmt.Sprintf("no site can take flows of %s: %s", s.Name, line.Note)})
 			}
 		}
 		if w := s.Policy.Warning(); w != "" {
@@ -186,7 +201,10 @@ func (a *Agent) ingressStatus(now time.Time, st *api.Status) {
 		st.SitesTotal++
 		if s.Path.At.IsZero() || s.Path.Reachable {
 			st.SitesUp++
+			continue
 		}
+		st.Warnings = append(st.Warnings, api.Warning{Code: "site_unreachable", Severity: api.SeverityWarning, Site: s.Name,
+			Message: fmt.Sprintf("site %s gives no answer to probes", s.Name)})
 	}
 }
 

@@ -668,6 +668,85 @@ func TestHeard(t *testing.T) {
 	}
 }
 
+// An instance that nobody ever pushes to does not keep the agent from being
+// ready for ever.
+func TestReadyWithoutAPusher(t *testing.T) {
+	gate, site := domain(t, 14, "", "")
+	if r := site.write("capacity = 100.0\n[[service.instance.source]]\nname = \"p\"\ntype = \"push\"\nstale_after = \"1h\"\n[[service.instance]]", `capacity = 100.0
+[[service.instance.source]]
+name = "p"
+type = "push"
+stale_after = "1h"
+[[service.instance]]
+id = "10.0.7.3"
+[[service.instance.source]]
+name = "p"
+type = "push"
+stale_after = "1s"
+[[service.instance]]`); !r.OK {
+		t.Fatalf("%+v", r)
+	}
+	if s := site.status(); s.Ready {
+		t.Error("ready although there was no time to push yet")
+	}
+	eventually(t, "ready", func() bool { return site.status().Ready })
+	if state := site.instance("10.0.7.3").State; state != api.StateStarting {
+		t.Error("state: ", state)
+	}
+	if gate.targets() != 2 {
+		t.Error("the other instances do not take flows")
+	}
+}
+
+// What an ingress warns of.
+func TestIngressWarnings(t *testing.T) {
+	gate, _ := domain(t, 15, "[[service]]\nname = \"video\"\ncs_id = \"203.0.113.10\"\n", "")
+	warned := func(code, about string) bool {
+		return slices.ContainsFunc(gate.status().Warnings, func(w api.Warning) bool { return w.Code == code && w.Site+w.Service == about })
+	}
+	if ws := gate.status().Warnings; len(ws) != 0 {
+		t.Errorf("%+v", ws)
+	}
+	if r := gate.write(`name = "video"`, "name = \"video\"\nsites = [\"192.0.2.200\"]"); !r.OK {
+		t.Fatalf("%+v", r)
+	}
+	eventually(t, "no target", func() bool { return warned("no_target", "video") })
+	if r := gate.write("sites = [\"192.0.2.200\"]\n", ""); !r.OK {
+		t.Fatalf("%+v", r)
+	}
+	eventually(t, "a target again", func() bool { return !warned("no_target", "video") && gate.targets() == 2 })
+}
+
+// A site whose reflector does not answer is warned of.
+func TestSiteUnreachable(t *testing.T) {
+	gate := operate(t, gateAt(16, ""))
+	site := operate(t, strings.Replace(siteAt(16, ""), `reflector = "127.0.7.116:18627"`, `reflector = ""`, 1))
+	site.push("10.0.7.1", half)
+	eventually(t, "warned", func() bool {
+		return slices.ContainsFunc(gate.status().Warnings, func(w api.Warning) bool { return w.Code == "site_unreachable" && w.Site == "127.0.7.116" })
+	})
+}
+
+// In the mode "warn" nothing is held back for a router that damps, but the
+// operator hears of it.
+func TestRFDWarning(t *testing.T) {
+	gate := operate(t, gateAt(17, ""))
+	site := operate(t, strings.Replace(siteAt(17, ""), "connect_retry", "rfd_budget = \"warn\"\nconnect_retry", 1))
+	eventually(t, "a session", func() bool { return gate.peer("site").Up })
+	for i := range 5 {
+		was := site.instance("10.0.7.1").Said
+		site.push("10.0.7.1", map[string]float64{"utilisation": 0.1 + 0.5*float64(i%2)})
+		eventually(t, "said", func() bool {
+			is := site.instance("10.0.7.1").Said
+			return is != nil && (was == nil || is.Sequence != was.Sequence)
+		})
+	}
+	site.tells(events.RFDBudget, "10.0.7.1")
+	if !slices.ContainsFunc(site.status().Warnings, func(w api.Warning) bool { return w.Code == "rfd_budget" && w.Peer == "gate" }) {
+		t.Errorf("%+v", site.status().Warnings)
+	}
+}
+
 // Values that contradict each other are told once.
 func TestAnomalous(t *testing.T) {
 	site := operate(t, siteAt(10, ""))

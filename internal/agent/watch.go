@@ -37,7 +37,8 @@ type sighting struct {
 	since     time.Time
 	stale     map[string]bool // its sources
 	anomalous bool
-	here      bool // still configured
+	damped    map[string]bool // by peer: its estimate is near
+	here      bool            // still configured
 }
 
 func newWatch() watch {
@@ -71,7 +72,7 @@ func (a *Agent) sight(now time.Time, v egress.SubjectView) {
 	id := subjectID{v.Key, v.Whole}
 	s := a.watch.seen[id]
 	if s == nil {
-		s = &sighting{since: now, stale: map[string]bool{}}
+		s = &sighting{since: now, stale: map[string]bool{}, damped: map[string]bool{}}
 		a.watch.seen[id] = s
 	}
 	s.here = true
@@ -86,10 +87,25 @@ func (a *Agent) sight(now time.Time, v egress.SubjectView) {
 		}
 		s.stale[src.Name] = src.Stale
 	}
+	for _, e := range v.Gate.RFD {
+		near := nearSuppress(e)
+		if near && !s.damped[e.Peer] {
+			a.event(events.Event{Name: events.RFDBudget, Service: v.Service, Instance: v.Key.ID.String(), Peer: e.Peer, Message: rfdText(e)})
+		}
+		s.damped[e.Peer] = near
+	}
 	if v.Report.Anomalous && !s.anomalous {
 		a.event(events.Event{Name: events.InstanceAnomalous, Service: v.Service, Instance: v.Key.ID.String(), Message: v.Report.Reason})
 	}
 	s.anomalous = v.Report.Anomalous
+}
+
+// nearSuppress reports whether a router's route-flap damping may be about to
+// suppress a prefix of ours.
+func nearSuppress(e dampening.RFDEstimate) bool { return e.Penalty > 0.7*e.Suppress }
+
+func rfdText(e dampening.RFDEstimate) string {
+	return fmt.Sprintf("the route-flap damping of %s is estimated at %.0f of %.0f", e.Peer, e.Penalty, e.Suppress)
 }
 
 func stalePolicy(in collect.Instance, source string) string {

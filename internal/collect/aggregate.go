@@ -2,6 +2,7 @@ package collect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/catsbgp/catsbgp/advert"
@@ -33,7 +34,7 @@ func AggregateReports(rs []Report, n Normalization) Report {
 				out.State = Down
 			}
 		}
-		if r.Reason != "" {
+		if r.Reason != "" && !slices.Contains(reasons, r.Reason) {
 			reasons = append(reasons, r.Reason)
 		}
 		out.Degraded = out.Degraded || r.State == Up && r.Degraded

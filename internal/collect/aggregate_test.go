@@ -68,3 +68,11 @@ func TestAggregateReports(t *testing.T) {
 		})
 	}
 }
+
+// What is wrong with all instances is said once.
+func TestAggregateReasonOnce(t *testing.T) {
+	a := Report{State: Up, Reason: "source p is silent"}
+	if got, want := AggregateReports([]Report{a, a, {State: Up, Reason: "busy"}}, Normalization{}).Reason, "3 of 3 up; source p is silent; busy"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
