@@ -190,6 +190,16 @@ func (in *inbox) announce(p *heardPeer, ev RouteEvent) {
 	in.pend(r, ev)
 }
 
+// again delivers a route once more, unless something newer is on its way or
+// it is not said any more.
+func (in *inbox) again(p *heardPeer, ev RouteEvent) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if r := p.routes[routeKey{ev.Prefix, ev.PathID}]; r != nil && !r.withdrawn && r.pending == nil {
+		in.pend(r, ev)
+	}
+}
+
 // withdraw takes in a withdrawal.
 func (in *inbox) withdraw(p *heardPeer, prefix netip.Prefix, id uint32, now time.Time) {
 	in.mu.Lock()

@@ -230,6 +230,28 @@ func (p *plane) onPaths(paths []*apiutil.Path, at time.Time) {
 	}
 }
 
+// redeliver hands over again what GoBGP holds of every peer.
+func (p *plane) redeliver() {
+	now := time.Now()
+	for addr := range p.livePeers() {
+		h := p.heard(addr)
+		if h == nil {
+			continue
+		}
+		for _, f := range []bgp.Family{bgp.RF_IPv4_UC, bgp.RF_IPv6_UC} {
+			// An error says that the family is not configured.
+			_ = p.server.ListPath(apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_ADJ_IN, Name: addr.String(), Family: f},
+				func(_ bgp.NLRI, paths []*apiutil.Path) {
+					for _, path := range paths {
+						if prefix, ok := unicast(path); ok && carriesCATS(path, p.code) {
+							p.in.again(h, fromPath(path, prefix, p.code, h.name, now))
+						}
+					}
+				})
+		}
+	}
+}
+
 func (p *plane) onEOR(path *apiutil.Path, _ time.Time) {
 	if h := p.heard(path.PeerAddress); h != nil {
 		p.in.endOfRIB(h, path.Family == bgp.RF_IPv6_UC, time.Now())

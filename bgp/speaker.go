@@ -168,6 +168,21 @@ func (s *Speaker) closePlanes(planes [numCarriages]*plane, cfg *Config, graceful
 	return errors.Join(errs[:]...)
 }
 
+// Redeliver delivers every route that is said now once more, for a consumer
+// that judges by other rules than before. A value that changes at this very
+// moment may be followed by the one before it: the consumer must be able to
+// tell which is newer. It takes time in proportion to the tables.
+func (s *Speaker) Redeliver() {
+	s.mu.RLock()
+	planes := s.planes
+	s.mu.RUnlock()
+	for c, p := range planes {
+		if p != nil && carriage(c) != carryBoundary {
+			p.redeliver()
+		}
+	}
+}
+
 // Set makes all the whole set of what we announce; what is not in it is
 // withdrawn. It costs time in proportion to both sets, but GoBGP and the peers
 // only see the differences. It does not wait for them.

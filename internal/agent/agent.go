@@ -63,6 +63,7 @@ type Agent struct {
 	samples  *mailbox[sampleKey, collect.Event]
 	measured *mailbox[netip.Addr, netmetric.Measurement]
 	calls    chan func(now time.Time)
+	again    chan struct{} // one slot: BGP shall deliver all routes once more
 	// reloading holds one token while a reload is under way.
 	reloading chan struct{}
 	beat      atomic.Int64 // Unix ns of the loop's last turn

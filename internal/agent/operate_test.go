@@ -293,6 +293,7 @@ func (o *operated) targets() (n int) {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	gate, site := domain(t, 1, "", "")
 	begin := gate.peer("site").Since
 	before := site.routes()
@@ -397,6 +398,7 @@ type = "push"
 
 // A peer that is removed while up must not count as one that is up.
 func TestReadyWithoutRemovedPeers(t *testing.T) {
+	t.Parallel()
 	_, site := domain(t, 2, "", "")
 	site.tells(events.AgentReady, "")
 	r := site.write(`name = "gate"`, `name = "nobody"`, `address = "127.0.7.2"`, `address = "127.0.7.98"`)
@@ -411,6 +413,7 @@ func TestReadyWithoutRemovedPeers(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	gate := operate(t, gateAt(3, ""))
 	text := strings.Replace(siteAt(3, ""), `state_dir = ""`, fmt.Sprintf("state_dir = %q", dir), 1)
@@ -483,6 +486,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestPush(t *testing.T) {
+	t.Parallel()
 	site := operate(t, strings.ReplaceAll(siteAt(4, ""), `stale_after = "1h"`, "stale_after = \"1h\"\nstale = \"withdraw\""))
 	push := func(r api.PushRequest) error { return site.Backend().Push(t.Context(), r) }
 	for name, r := range map[string]api.PushRequest{
@@ -512,6 +516,7 @@ func TestPush(t *testing.T) {
 
 // An instance of which there are only signs of life is not said to be idle.
 func TestUnknownLoadIsNotZero(t *testing.T) {
+	t.Parallel()
 	site := operate(t, strings.Replace(siteAt(5, ""), "type = \"push\"\nstale_after = \"1h\"", "type = \"exec\"\ncommand = [\"/bin/true\"]", 1))
 	eventually(t, "up", func() bool { return site.instance("10.0.7.1").State == api.StateUp })
 	eventually(t, "said", func() bool { return site.instance("10.0.7.1").Said != nil })
@@ -528,6 +533,7 @@ func TestUnknownLoadIsNotZero(t *testing.T) {
 
 // The time of a state is that of its beginning, not of the last announcement.
 func TestStateSince(t *testing.T) {
+	t.Parallel()
 	site := operate(t, siteAt(6, ""))
 	site.push("10.0.7.1", half)
 	eventually(t, "a state with a time", func() bool {
@@ -543,6 +549,7 @@ func TestStateSince(t *testing.T) {
 }
 
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	const keys = `
 [auth]
 require = true
@@ -602,6 +609,7 @@ file = "key2"
 // An agent with both roles takes its own site into account like any other,
 // and finds what it says of itself believable under any keys.
 func TestBothRoles(t *testing.T) {
+	t.Parallel()
 	text := strings.Replace(siteAt(8, ""), `roles = ["egress"]`, `roles = ["egress", "ingress"]`, 1)
 	one := operate(t, text)
 	one.push("10.0.7.1", half)
@@ -638,6 +646,7 @@ func TestBothRoles(t *testing.T) {
 // An ingress that starts is not alarmed because its first probe has not come
 // back yet.
 func TestNoAlarmAtStart(t *testing.T) {
+	t.Parallel()
 	gate, site := domain(t, 9, "", "")
 	if es := gate.told(events.SelectionEmpty); len(es) > 0 {
 		t.Errorf("alarmed at the start: %+v", es)
@@ -648,6 +657,7 @@ func TestNoAlarmAtStart(t *testing.T) {
 
 // What an ingress shows of a route that it heard.
 func TestHeard(t *testing.T) {
+	t.Parallel()
 	gate, _ := domain(t, 13, "", "")
 	all, err := gate.Backend().Heard(t.Context())
 	if err != nil || len(all) != 3 {
@@ -671,6 +681,7 @@ func TestHeard(t *testing.T) {
 // An instance that nobody ever pushes to does not keep the agent from being
 // ready for ever.
 func TestReadyWithoutAPusher(t *testing.T) {
+	t.Parallel()
 	gate, site := domain(t, 14, "", "")
 	if r := site.write("capacity = 100.0\n[[service.instance.source]]\nname = \"p\"\ntype = \"push\"\nstale_after = \"1h\"\n[[service.instance]]", `capacity = 100.0
 [[service.instance.source]]
@@ -700,6 +711,7 @@ stale_after = "1s"
 
 // What an ingress warns of.
 func TestIngressWarnings(t *testing.T) {
+	t.Parallel()
 	gate, _ := domain(t, 15, "[[service]]\nname = \"video\"\ncs_id = \"203.0.113.10\"\n", "")
 	warned := func(code, about string) bool {
 		return slices.ContainsFunc(gate.status().Warnings, func(w api.Warning) bool { return w.Code == code && w.Site+w.Service == about })
@@ -719,6 +731,7 @@ func TestIngressWarnings(t *testing.T) {
 
 // A site whose reflector does not answer is warned of.
 func TestSiteUnreachable(t *testing.T) {
+	t.Parallel()
 	gate := operate(t, gateAt(16, ""))
 	site := operate(t, strings.Replace(siteAt(16, ""), `reflector = "127.0.7.116:18627"`, `reflector = ""`, 1))
 	site.push("10.0.7.1", half)
@@ -730,6 +743,7 @@ func TestSiteUnreachable(t *testing.T) {
 // In the mode "warn" nothing is held back for a router that damps, but the
 // operator hears of it.
 func TestRFDWarning(t *testing.T) {
+	t.Parallel()
 	gate := operate(t, gateAt(17, ""))
 	site := operate(t, strings.Replace(siteAt(17, ""), "connect_retry", "rfd_budget = \"warn\"\nconnect_retry", 1))
 	eventually(t, "a session", func() bool { return gate.peer("site").Up })
@@ -749,6 +763,7 @@ func TestRFDWarning(t *testing.T) {
 
 // Values that contradict each other are told once.
 func TestAnomalous(t *testing.T) {
+	t.Parallel()
 	site := operate(t, siteAt(10, ""))
 	site.push("10.0.7.1", map[string]float64{"utilisation": 70})
 	site.tells(events.InstanceAnomalous, "10.0.7.1")
@@ -759,6 +774,7 @@ func TestAnomalous(t *testing.T) {
 	}
 }
 
+// Not parallel: it looks at all goroutines.
 func TestStop(t *testing.T) {
 	leaks := []goleak.Option{goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("github.com/eapache/channels.(*InfiniteChannel).infiniteBuffer")} // GoBGP leaves one behind for each peer
 	gate, site := domain(t, 11, "", "")
@@ -789,6 +805,7 @@ func TestStop(t *testing.T) {
 
 // A part that cannot start ends the agent, and it says so.
 func TestStartFails(t *testing.T) {
+	t.Parallel()
 	operate(t, gateAt(12, ""))
 	cfg, err := config.Parse("second.toml", []byte(gateAt(12, "")), noFiles)
 	if err != nil {

@@ -118,6 +118,23 @@ func (a *Agent) hearAgain(now time.Time) {
 	for _, in := range a.intended {
 		a.echo(now, ingress.Announcement{Prefix: in.route.Prefix, Attribute: in.route.Attribute})
 	}
+	select {
+	case a.again <- struct{}{}:
+	default: // asked for already
+	}
+}
+
+// redeliver has BGP deliver all routes once more whenever that is asked for.
+// It walks whole tables, so it is not for the loop.
+func (a *Agent) redeliver(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.again:
+			a.speaker.Redeliver()
+		}
+	}
 }
 
 // Changes lists the differences between two configurations, the gravest first.
