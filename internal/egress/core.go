@@ -67,6 +67,8 @@ type subject struct {
 	report collect.Report
 	state  collect.State // that counts: for a while, Unknown does not end Up
 	unsure time.Time     // until when; zero: it is known
+	// Of measured values that are said beside the load.
+	capacity, serviceTime average
 
 	last     dampening.Decision
 	said     *advert.Instance // nil: nothing is said
@@ -340,6 +342,8 @@ func (c *Core) assess(now time.Time, out *Output) {
 func (c *Core) look(now time.Time, sub *subject, out *Output) {
 	before := sub.report
 	sub.report = sub.acc.Report(now)
+	sub.capacity.smooth(now, &sub.report.Capacity, c.opt.Dampening.Smoothing)
+	sub.serviceTime.smooth(now, &sub.report.ServiceTime, c.opt.Dampening.Smoothing)
 	if sub.report.State != before.State {
 		out.Notes = append(out.Notes, stateNote(sub, before.State))
 	}

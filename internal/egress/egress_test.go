@@ -507,26 +507,36 @@ func TestSequences(t *testing.T) {
 }
 
 func TestWhatIsSaidBesideLoad(t *testing.T) {
-	s := newScene(t, perInstance(web, a1))
+	opt := options(perInstance(web, a1))
+	opt.Dampening.Smoothing = 2 * time.Second
+	s := newSceneWith(t, opt)
 	said := func() *advert.Instance {
 		for _, v := range s.c.Subjects() {
 			return v.Said
 		}
 		return nil
 	}
-	s.values(web, a1, map[string]float64{collect.ValueUtilisation: 0.3, collect.ValueCapacity: 50})
-	s.pass(5 * time.Second)
+	capacity := func(c float64, d time.Duration) {
+		for ; d > 0; d -= 100 * time.Millisecond {
+			s.values(web, a1, map[string]float64{collect.ValueUtilisation: 0.3, collect.ValueCapacity: c})
+			s.pass(100 * time.Millisecond)
+		}
+	}
+	capacity(50, 5*time.Second)
 	if c, _ := said().CapacityFlows(); c != 50 {
 		t.Errorf("capacity %v, want 50", c)
 	}
 	s.log = nil
-	s.values(web, a1, map[string]float64{collect.ValueUtilisation: 0.3, collect.ValueCapacity: 25})
-	s.wantLog("half the capacity, the same load", "+10.0.2.11")
-	s.values(web, a1, map[string]float64{collect.ValueUtilisation: 0.3, collect.ValueCapacity: 60})
+	capacity(25, 100*time.Millisecond)
+	s.wantLog("one odd sample is no news")
+	capacity(25, 900*time.Millisecond)
+	s.wantLog("half the capacity is, at the same load", "+10.0.2.11")
+	capacity(80, 300*time.Millisecond)
 	s.wantLog("but never faster than a minimum interval")
-	s.pass(time.Second)
+	capacity(80, time.Second)
 	s.wantLog("after which it is", "+10.0.2.11")
-	s.pass(3 * time.Second)
+	s.pass(5 * time.Second)
+	s.log = nil
 	s.values(web, a1, map[string]float64{collect.ValueUtilisation: -1})
 	s.wantLog("a lie is flagged", "+10.0.2.11")
 	if said().Flags&advert.Anomalous == 0 {
