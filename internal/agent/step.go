@@ -194,8 +194,10 @@ func (a *Agent) verdict(v egress.Verdict) {
 		e.Name, e.Message = events.InstanceReused, "offered again at "+loadText(v)
 	case v.Say:
 		e.Name, e.Message = events.MetricSaid, fmt.Sprintf("said %s (%s)", loadText(v), v.Reason)
-	case v.Held == dampening.HeldBelowThreshold:
+	case v.Held == dampening.HeldBelowThreshold, v.Repeated:
 		return
+	case v.Held == dampening.HeldSuppressed && v.State == dampening.Up:
+		e.Name, e.Message = events.InstanceSuppressed, "came and went too often: not offered until it is calm"
 	case v.Held == dampening.HeldRFDBudget:
 		e.Name, e.Message = events.RFDBudget, fmt.Sprintf("%s held at %s", v.Reason, loadText(v))
 	case v.Held == dampening.HeldCreateQuota:
