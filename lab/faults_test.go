@@ -28,9 +28,11 @@ func newDuo(t testing.TB, more, every string, needs ...netns.Need) *duo {
 	t.Helper()
 	d := &duo{network: newNetwork(t, 1, needs...)}
 	d.loads = d.serveAll()
+	// The ingress connects and the sites wait: were both to connect, some
+	// sessions would collide, and GoBGP then rests for 5 s.
 	session := func(from, to int) string {
 		return sessions(session{spokes[to].name, spokes[to].locator, 65001,
-			fmt.Sprintf("local_address = %q\n%s", spokes[from].locator, every)})
+			fmt.Sprintf("local_address = %q\npassive = %v\n%s", spokes[from].locator, to == atGate, every)})
 	}
 	// IPv4 only: IPv6 would say nothing new here.
 	video := func(s site) string { return serviceConfig(services[0].name, services[0].anycast, s.instance4) }

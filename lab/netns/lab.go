@@ -196,7 +196,7 @@ func (l *Lab) end() {
 			l.t.Log(f())
 		}
 		for _, p := range l.procs {
-			l.t.Logf("---- last words of %s\n%s", p.name, tail(p.Log(), 80))
+			l.t.Logf("---- last words of %s\n%s", p.name, tail(p.Log(), 200))
 		}
 	}
 	for _, p := range l.procs {
