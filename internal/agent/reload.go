@@ -68,7 +68,8 @@ func (a *Agent) applyConfig(now time.Time, cfg *config.Config, err error) api.Re
 	if _, err := a.speaker.Reconfigure(cfg.BGP.Config); err != nil {
 		return invalid(err)
 	}
-	moved := onLink(&a.cfg.BGP.Config) != onLink(&cfg.BGP.Config)
+	moved := onLink(&a.cfg.BGP.Config) != onLink(&cfg.BGP.Config) ||
+		a.cfg.BGP.NextHop4 != cfg.BGP.NextHop4 || a.cfg.BGP.NextHop6 != cfg.BGP.NextHop6
 	a.cfg, a.keys, a.loaded = cfg, ks, now
 	if a.egress != nil {
 		a.egress.Configure(now, egressOptions(cfg, ks))

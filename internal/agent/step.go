@@ -144,8 +144,12 @@ func (a *Agent) echo(now time.Time, an ingress.Announcement) {
 // announcement is how a route of the egress core is said in BGP.
 func (a *Agent) announcement(r egress.Route) bgp.Announcement {
 	an := bgp.Announcement{Prefix: r.Prefix, Attribute: r.Attribute, Boundary: r.Anycast}
-	if a.cfg.Agent.Locator.Is4() == r.Prefix.Addr().Is4() && !onLink(&a.cfg.BGP.Config) {
-		an.NextHop = a.cfg.Agent.Locator
+	an.NextHop = a.cfg.BGP.NextHop4
+	if r.Prefix.Addr().Is6() {
+		an.NextHop = a.cfg.BGP.NextHop6
+	}
+	if locator := a.cfg.Agent.Locator; !an.NextHop.IsValid() && locator.Is4() == r.Prefix.Addr().Is4() && !onLink(&a.cfg.BGP.Config) {
+		an.NextHop = locator
 	}
 	if r.Shutdown {
 		an.Communities = append(an.Communities, bgp.GracefulShutdown)

@@ -186,6 +186,7 @@ func (b *builder) together(c *Config) {
 	if c.Agent.Egress && instances == 0 && b.good("service") {
 		b.fail("agent.roles", "add [[service]] with a [[service.instance]], or leave the role out", `role "egress" needs a service with an instance`)
 	}
+	b.nextHops(c)
 	if len(c.BGP.Peers) == 0 && b.good("bgp.peer") {
 		b.warn("bgp", "add a [[bgp.peer]]", "has no peer: nothing is announced and nothing is heard")
 	}

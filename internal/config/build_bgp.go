@@ -31,8 +31,19 @@ func (b *builder) bgp() BGP {
 	if why, hint := attributeTrouble(r.AttributeType); why != "" && b.good("bgp.attribute_type") {
 		b.fail("bgp.attribute_type", hint, "%d %s", r.AttributeType, why)
 	}
-	if r.Communities && r.ASN > 0 && r.ASN != b.raw.Agent.Domain && b.has("agent.domain") && b.good("agent.domain", "bgp.asn") {
-		b.warn("bgp.communities", "", "large communities carry bgp.asn (%s), not agent.domain (%s)", r.ASN, b.raw.Agent.Domain)
+	for i, a := range r.NextHop {
+		at := elementPath("bgp.next_hop", i)
+		switch {
+		case !a.IsValid():
+		case a.IsUnspecified() || a.IsMulticast() || a.Is4In6():
+			b.fail(at, "", "%s is no address to send packets to", a)
+		case a.Is4() && !c.NextHop4.IsValid():
+			c.NextHop4 = a.Addr
+		case a.Is6() && !c.NextHop6.IsValid():
+			c.NextHop6 = a.Addr
+		default:
+			b.fail(at, "", "a second address of one family")
+		}
 	}
 
 	names, addresses := register[string]{}, register[netip.Addr]{}

@@ -16,7 +16,7 @@ import (
 var alternatives = map[string]string{
 	"state_dir": `""`, "level": `"debug"`, "format": `"json"`,
 	"socket": `"/run/other.sock"`, "socket_mode": `"0600"`, "listen": `["127.0.0.1"]`, "token_file": `"token"`, "gobgp_socket": `"/run/gobgp.sock"`,
-	"api.listen": `"[::1]:9477"`, "local_address": `"192.0.2.21"`, "families": `["ipv6"]`, "password_file": `"token"`,
+	"api.listen": `"[::1]:9477"`, "local_address": `"192.0.2.21"`, "next_hop": `["192.0.2.9"]`, "families": `["ipv6"]`, "password_file": `"token"`,
 	"attribute_type": "200", "rfd_budget": `"enforce"`, "sign_with": "7", "profile": `"conservative"`,
 	"delta": `"20%"`, "high": "0.95", "low": `"70%"`, "refresh": `"40s"`, "validity": `"61s"`, "eta": "0.8",
 	"announce": `"both"`, "aggregate_id": `"192.0.2.99"`, "policy": `"nearest"`, "min_instances": "1", "sites": `["paris"]`,

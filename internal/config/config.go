@@ -66,6 +66,7 @@ type API struct {
 // A BGP is the speaker, and what the agent makes of its sessions.
 type BGP struct {
 	bgp.Config
+	NextHop4, NextHop6     netip.Addr // of our routes; zero: the locator or the session's address
 	Communities            bool
 	MaxInstancesPerService int
 	RFD                    []dampening.RFDBudget // of the peers that have one, in the file's order

@@ -54,6 +54,7 @@ type rawBGP struct {
 	RouterID               address   `toml:"router_id,required"`
 	Listen                 []address `toml:"listen"`
 	Port                   uint16    `toml:"port" range:"[1..65535]"`
+	NextHop                []address `toml:"next_hop" reload:"live"`
 	AttributeType          uint8     `toml:"attribute_type" range:"[1..255]"`
 	Communities            bool      `toml:"communities" reload:"live"`
 	MaxRoutesPerPeer       int       `toml:"max_routes_per_peer" range:"[1..100000000]" reload:"live"`
