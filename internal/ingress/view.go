@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -62,6 +63,10 @@ func (e *egress) bestClaim() (best int) {
 	}
 	return best
 }
+
+// wide shows a number as it was said, without the digits that a float32 adds:
+// all are of six decimals at most.
+func wide(x float32) float64 { return math.Round(float64(x)*1e6) / 1e6 }
 
 // A SiteView is an egress as this ingress sees it.
 type SiteView struct {
@@ -123,8 +128,8 @@ func (c *Core) viewEntry(now time.Time, e *entry) InstanceView {
 		Service: e.service.id, Name: e.service.name, Key: e.key(), Flags: n.flags,
 		Bare: e.rests == byAnycast, Trusted: e.rests != barred,
 		Age:   c.upAt(now) - e.heard + e.age(),
-		Score: int(n.score), Utilisation: float64(n.utilisation), Capacity: float64(n.capacity),
-		InFlight: float64(n.inFlight), Slots: float64(n.slots), ServiceTime: float64(n.service), Delay: float64(n.delayed),
+		Score: int(n.score), Utilisation: wide(n.utilisation), Capacity: wide(n.capacity),
+		InFlight: wide(n.inFlight), Slots: wide(n.slots), ServiceTime: wide(n.service), Delay: wide(n.delayed),
 	}
 	for _, n := range e.routes {
 		v.Routes += int(n)
