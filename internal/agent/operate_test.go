@@ -42,12 +42,20 @@ var secrets = map[string]string{
 	"key3": "00112233445566778899aabbccddeeff",
 }
 
+// withPort gives each run of the tests a port of its own, for BGP and STAMP, so
+// that two runs at the same time do not meet.
+func withPort(text string) string {
+	return strings.NewReplacer("17907", port, "18627", port).Replace(text)
+}
+
+var port = fmt.Sprint(20000 + os.Getpid()%10000)
+
 func operate(t *testing.T, text string) *operated {
 	t.Helper()
 	o := &operated{t: t}
 	o.file.Store(text)
 	load := func() (*config.Config, error) {
-		return config.Parse("agent.toml", []byte(o.file.Load().(string)), func(name string) ([]byte, fs.FileMode, error) {
+		return config.Parse("agent.toml", []byte(withPort(o.file.Load().(string))), func(name string) ([]byte, fs.FileMode, error) {
 			if s, ok := secrets[filepath.Base(name)]; ok {
 				return []byte(s), 0o600, nil
 			}
@@ -85,7 +93,12 @@ func operate(t *testing.T, text string) *operated {
 		}
 	}
 	t.Cleanup(o.stop)
-	<-o.Ready()
+	select {
+	case <-o.Ready():
+	case err := <-done:
+		stopped = true
+		t.Fatalf("%s: %v", cfg.Agent.Name, err)
+	}
 	return o
 }
 
@@ -807,7 +820,7 @@ func TestStop(t *testing.T) {
 func TestStartFails(t *testing.T) {
 	t.Parallel()
 	operate(t, gateAt(12, ""))
-	cfg, err := config.Parse("second.toml", []byte(gateAt(12, "")), noFiles)
+	cfg, err := config.Parse("second.toml", []byte(withPort(gateAt(12, ""))), noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
