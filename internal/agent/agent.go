@@ -110,6 +110,7 @@ func New(cfg *config.Config, opt Options) (*Agent, error) {
 		samples:   newMailbox[sampleKey](mergeSamples),
 		measured:  newMailbox[netip.Addr, netmetric.Measurement](nil),
 		calls:     make(chan func(time.Time)),
+		again:     make(chan struct{}, 1),
 		reloading: make(chan struct{}, 1),
 		intended:  map[netip.Prefix]intention{},
 		peers:     map[string]bgp.PeerEvent{},
@@ -210,6 +211,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return ended(a.speaker.Run(ctx)) })
 	g.Go(func() error { return ended(a.runner.Run(ctx)) })
+	g.Go(func() error { a.redeliver(ctx); return nil })
 	if a.reflector != nil {
 		g.Go(func() error { return ended(a.reflector.Run(ctx)) })
 	}

@@ -75,14 +75,20 @@ func (a *Agent) notReady() (missing []string) {
 		missing = append(missing, "no BGP session is established")
 	}
 	if a.egress != nil {
-		for _, v := range a.egress.Subjects() {
-			if !v.Whole && pending(&v.Report) {
-				missing = append(missing, fmt.Sprintf("%s %s: nothing collected yet", v.Service, v.Key.ID))
+		more := 0
+		a.egress.Instances(func(service string, key collect.Key, r *collect.Report) bool {
+			switch {
+			case !pending(r):
+			case len(missing) < mostMissing:
+				missing = append(missing, fmt.Sprintf("%s %s: nothing collected yet", service, key.ID))
+			default:
+				more++
 			}
+			return true
+		})
+		if more > 0 {
+			missing = append(missing, fmt.Sprintf("%d more", more))
 		}
-	}
-	if n := len(missing) - mostMissing; n > 1 {
-		missing = append(missing[:mostMissing], fmt.Sprintf("%d more", n))
 	}
 	return missing
 }

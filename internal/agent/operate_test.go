@@ -619,6 +619,31 @@ file = "key2"
 	eventually(t, "believed again", func() bool { return gate.targets() == 2 })
 }
 
+// What was heard before keys changed is judged by the new ones at once, also
+// the anycast route, which is hardly ever announced anew.
+func TestRequireByReload(t *testing.T) {
+	t.Parallel()
+	gate, _ := domain(t, 18, "", "")
+	if r := gate.write("[netmetric]", "[auth]\nrequire = true\n[[auth.key]]\nid = 1\nalgorithm = \"hmac-sha256\"\nfile = \"key1\"\n[netmetric]"); !r.OK {
+		t.Fatalf("%+v", r)
+	}
+	used := func() (n int) {
+		all, err := gate.Backend().Services(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			n += len(s.Targets)
+		}
+		return n
+	}
+	eventually(t, "nothing unsigned is believed", func() bool { return used() == 0 })
+	if r := gate.write("require = true", "require = false"); !r.OK {
+		t.Fatalf("%+v", r)
+	}
+	eventually(t, "believed again", func() bool { return gate.targets() == 2 })
+}
+
 // An agent with both roles takes its own site into account like any other,
 // and finds what it says of itself believable under any keys.
 func TestBothRoles(t *testing.T) {

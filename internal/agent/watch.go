@@ -11,14 +11,15 @@ import (
 	"github.com/catsbgp/catsbgp/selection"
 )
 
-// lookEvery is how often the agent looks at itself. What it finds are states
-// that last, so a moment later is soon enough, and a site with thousands of
-// instances does not walk them at every sample.
+// lookEvery is how long the agent takes to look at itself once. What it finds
+// are states that last, so a moment later is soon enough; and thousands of
+// instances are looked at a few at a time, so that no sample waits for it.
 const lookEvery = time.Second
 
 // A watch is what the agent has seen and told of itself. Owned by the loop.
 type watch struct {
-	at      time.Time
+	at      time.Time // of the last look
+	next    int       // instance to look at next
 	ready   bool
 	told    bool               // of ready
 	waiting map[subjectID]bool // for the create quota
@@ -47,13 +48,22 @@ func newWatch() watch {
 
 // look tells what changed about this agent as a whole and its instances.
 func (a *Agent) look(now time.Time) {
-	if d := now.Sub(a.watch.at); d >= 0 && d < lookEvery {
+	since := now.Sub(a.watch.at)
+	if since >= 0 && since < lookEvery/100 {
 		return
 	}
 	a.watch.at = now
 	if a.egress != nil {
-		for _, v := range a.egress.Subjects() {
+		if since < 0 || since > lookEvery {
+			since = lookEvery
+		}
+		few := 1 + int(int64(a.egress.Len())*int64(since)/int64(lookEvery))
+		views, next := a.egress.SubjectsFrom(a.watch.next, few)
+		for _, v := range views {
 			a.sight(now, v)
+		}
+		if a.watch.next = next; next != 0 {
+			return
 		}
 		for id, s := range a.watch.seen {
 			if !s.here {
