@@ -549,7 +549,7 @@ func (a *Agent) heardDoc(now time.Time, v ingress.RouteView) api.HeardRoute {
 			d.Used, d.Why = false, h.Why
 		}
 		switch {
-		case in.Bare:
+		case in.Bare, !in.Trusted: // what it came by is not known any more
 		case in.Sequence != 0:
 			d.Carrier = "attribute"
 		case d.Carrier == "":

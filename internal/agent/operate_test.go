@@ -638,6 +638,15 @@ func TestRequireByReload(t *testing.T) {
 		return n
 	}
 	eventually(t, "nothing unsigned is believed", func() bool { return used() == 0 })
+	heard, err := gate.Backend().Heard(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range heard {
+		if r.Kind == "instance" && (r.Used || r.Why != "signature" || r.Carrier != "") {
+			t.Errorf("%+v", r)
+		}
+	}
 	if r := gate.write("require = true", "require = false"); !r.OK {
 		t.Fatalf("%+v", r)
 	}
