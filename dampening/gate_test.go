@@ -329,6 +329,12 @@ func TestSmoothing(tt *testing.T) {
 		t.observe("a", Up, 1)
 	}
 	level(1 - 0.8/math.E/math.E)
+	t.Log("# it arrives, and so crosses a threshold that the samples stand on")
+	for range 10 {
+		t.pass(time.Second)
+		t.observe("a", Up, 0.9)
+	}
+	level(0.9)
 	t.Log("# who comes back starts anew")
 	t.observe("a", Down, 7)
 	t.observe("a", Up, 0.1)

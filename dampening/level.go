@@ -31,8 +31,16 @@ func (s *smoother) add(now instant, x float64, tau time.Duration) {
 		weight = -math.Expm1(-float64(now-s.at) / float64(tau))
 	}
 	s.level += weight * (x - s.level)
+	if weight > 0 && math.Abs(x-s.level) < settled {
+		s.level = x
+	}
 	s.at, s.warm = now, true
 }
+
+// settled is how close to the samples a level must be to count as there. An
+// average alone never arrives, and so never crosses a threshold that samples
+// stand on: those of a site whose source is silent are 0.9, which is also High.
+const settled = 0.005
 
 // crossed applies the hysteresis: above High only Low matters, and the other
 // way round.

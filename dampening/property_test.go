@@ -65,6 +65,9 @@ func (r *referee) observe(key string, o Observation) {
 			weight = 1 - math.Exp(-r.now.Sub(k.levelAt).Seconds()/r.p.Smoothing.Seconds())
 		}
 		k.level = (1-weight)*k.level + weight*o.Level
+		if weight > 0 && math.Abs(k.level-o.Level) < 0.005 {
+			k.level = o.Level // it has arrived
+		}
 		k.levelAt, k.warm = r.now, true
 	}
 	k.state = o.State
