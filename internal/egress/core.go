@@ -24,6 +24,7 @@ type Core struct {
 	table    *dampening.Table
 	services map[advert.CSID]*service
 	subjects map[string]*subject // by key
+	order    []*subject          // of them, as shown; nil: to be sorted again
 	drains   map[Target]Drain
 	timers   timers.Heap[*subject]
 
@@ -142,6 +143,7 @@ func New(now time.Time, opt Options, seed uint64) *Core {
 // instances, or under another CSCI-ID), the old one stays until the new one is
 // said.
 func (c *Core) Configure(now time.Time, opt Options) {
+	c.order = nil
 	c.opt = opt
 	c.table.SetParams(now, opt.Dampening)
 	c.table.SetBudgets(now, opt.Budgets)
@@ -225,6 +227,7 @@ func (c *Core) subject(s *service, key string, id advert.CSCIID) *subject {
 		sub = &subject{key: key, id: id, sequence: c.retired[key]}
 		sub.timer.Owner = sub
 		c.subjects[key] = sub
+		c.order = nil
 		delete(c.retired, key)
 	}
 	sub.service, sub.gone = s, false
@@ -543,6 +546,7 @@ func (c *Core) retire() {
 		}
 		c.unride(sub)
 		delete(c.subjects, sub.key)
+		c.order = nil
 		delete(c.dirty, sub)
 		if sub.sequence != 0 {
 			c.retired[sub.key] = sub.sequence

@@ -27,11 +27,19 @@ type SubjectView struct {
 
 // Subjects returns all subjects, by service and CSCI-ID, aggregates last.
 func (c *Core) Subjects() []SubjectView {
-	subs := slices.SortedFunc(maps.Values(c.subjects), func(a, b *subject) int {
-		return cmp.Or(a.service.ID.Compare(b.service.ID), cmp.Compare(a.rank(), b.rank()), a.id.Compare(b.id))
-	})
-	views := make([]SubjectView, 0, len(subs))
-	for _, sub := range subs {
+	views, _ := c.SubjectsFrom(0, len(c.subjects))
+	return views
+}
+
+// SubjectsFrom returns up to n subjects from position i in the order of
+// Subjects, and the position after them: 0 at the end. So a site with thousands
+// of instances can be looked at a few at a time. Configure changes positions.
+func (c *Core) SubjectsFrom(i, n int) (views []SubjectView, next int) {
+	all := c.ordered()
+	i = min(i, len(all))
+	end := min(i+n, len(all))
+	views = make([]SubjectView, 0, end-i)
+	for _, sub := range all[i:end] {
 		if sub.gone {
 			continue
 		}
@@ -42,7 +50,33 @@ func (c *Core) Subjects() []SubjectView {
 		v.Gate, v.Gated = c.table.Status(sub.key)
 		views = append(views, v)
 	}
-	return views
+	if end == len(all) {
+		end = 0
+	}
+	return views, end
+}
+
+// Instances yields what is known of each instance, in the order of Subjects.
+// The report is only good during the call.
+func (c *Core) Instances(yield func(service string, key collect.Key, r *collect.Report) bool) {
+	for _, sub := range c.ordered() {
+		if !sub.gone && sub.acc != nil && !yield(sub.service.Name, collect.Key{Service: sub.service.ID, ID: sub.id}, &sub.report) {
+			return
+		}
+	}
+}
+
+// Len returns how many subjects there are.
+func (c *Core) Len() int { return len(c.subjects) }
+
+// ordered returns the subjects in the order in which they are shown.
+func (c *Core) ordered() []*subject {
+	if len(c.order) == 0 && len(c.subjects) > 0 {
+		c.order = slices.SortedFunc(maps.Values(c.subjects), func(a, b *subject) int {
+			return cmp.Or(a.service.ID.Compare(b.service.ID), cmp.Compare(a.rank(), b.rank()), a.id.Compare(b.id))
+		})
+	}
+	return c.order
 }
 
 // rank puts aggregates behind instances.
