@@ -15,7 +15,7 @@ test: check
 	scripts/test
 
 check:
-	@fmt=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$fmt" ] || { echo "not gofmt'd: $$fmt"; exit 1; }
+	@fmt=$$(gofmt -l .); [ -z "$$fmt" ] || { echo "not gofmt'd: $$fmt"; exit 1; }
 	$(GO) mod verify
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
