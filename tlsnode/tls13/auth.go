@@ -226,11 +226,12 @@ func publicKey(c *x509.Certificate) (key crypto.PublicKey, pssID bool, err error
 	return rsaKey, true, nil
 }
 
-// parseChain parses the certificates of a peer.
+// parseChain parses the certificates of a peer. It copies them first: what
+// crypto/x509 returns aliases what it was given.
 func parseChain(chain [][]byte) ([]*x509.Certificate, error) {
 	certs := make([]*x509.Certificate, 0, len(chain))
 	for _, der := range chain {
-		c, err := x509.ParseCertificate(der)
+		c, err := x509.ParseCertificate(bytes.Clone(der))
 		if err != nil {
 			return nil, &Error{AlertBadCertificate, fmt.Errorf("parse the peer's certificate: %w", err)}
 		}
