@@ -52,20 +52,32 @@ func (s *Service) bar(st *state, now time.Time) Reason {
 }
 
 // supersede bars the aggregates of sites whose instances speak for themselves,
-// whatever they say. Instances that are stale, without metrics or not believed
-// do not.
+// whatever they say, and a site's anycast route where all who speak for the
+// site are out: a site that drains is not to be had by its other route. Those
+// who are stale, without metrics or not believed do not speak.
 func (s *Service) supersede() {
 	for lo := 0; lo < len(s.list); {
-		hi, speak := lo, false
+		hi, instances := lo, false
+		why, open := Reason(""), false
 		for ; hi < len(s.list) && s.list[hi].Key.Egress == s.list[lo].Key.Egress; hi++ {
 			st := s.list[hi]
-			if st.Level == LevelInstance && st.metrics && st.Ineligible == "" && st.reason != Stale {
-				speak = true
+			if !st.metrics || st.Ineligible != "" || st.reason == Stale {
+				continue
+			}
+			instances = instances || st.Level == LevelInstance
+			if st.reason == "" {
+				open = true
+			} else if why == "" {
+				why = st.reason
 			}
 		}
 		for _, st := range s.list[lo:hi] {
-			if speak && st.Level == LevelAggregate && st.reason == "" {
+			switch {
+			case st.reason != "":
+			case st.Level == LevelAggregate && instances:
 				st.reason = Superseded
+			case st.Level == LevelSite && !open:
+				st.reason = why
 			}
 		}
 		lo = hi

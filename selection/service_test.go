@@ -646,3 +646,32 @@ func TestSilenceIsNews(t *testing.T) {
 		t.Errorf("site 1 has %.2f of the flows, had %.2f: its silence was not heard", after, before)
 	}
 }
+
+// A site that drains is not to be had by its anycast route either: that one
+// says nothing of draining, and may be the last one there is.
+func TestDrainingSiteIsNotTakenByItsOtherRoute(t *testing.T) {
+	site := func(c *Candidate) { c.Level, c.Key.ID = LevelSite, advert.CSCIID{} }
+	sc := newScene(t, Default())
+	sc.rtt("a", 5*ms)
+	sc.hear("a", math.NaN(), site)
+	sc.hear("a1", 0.5)
+	sc.hear("a2", 0.5)
+	sc.decide()
+	sc.hear("a1", 0.5, drain)
+	sc.hear("a2", 0.5, drain)
+	if sp := sc.decide(); sp.Rung != RungAnycast || len(sp.Targets) != 0 {
+		t.Errorf("rung %s with %d targets while the only site drains", sp.Rung, len(sp.Targets))
+	}
+	sc.say("another site that only has its anycast route takes them")
+	sc.rtt("b", 9*ms)
+	sc.hear("b", math.NaN(), site)
+	if sp := sc.decide(); sp.Rung != RungMeasured || len(sp.Targets) != 1 || sp.Targets[0].Site != "b" {
+		t.Errorf("rung %s, targets %+v", sp.Rung, sp.Targets)
+	}
+	sc.say("once the instances are withdrawn nobody speaks for the site, and its route is nearest")
+	sc.s.Forget(sc.now, keyOf("a1"))
+	sc.s.Forget(sc.now, keyOf("a2"))
+	if sp := sc.decide(); sp.Rung != RungMeasured || len(sp.Targets) != 1 || sp.Targets[0].Site != "a" {
+		t.Errorf("rung %s, targets %+v", sp.Rung, sp.Targets)
+	}
+}
