@@ -21,7 +21,6 @@ type watch struct {
 	at      time.Time // of the last look
 	next    int       // instance to look at next
 	ready   bool
-	told    bool               // of ready
 	waiting map[subjectID]bool // for the create quota
 	seen    map[subjectID]*sighting
 }

@@ -154,7 +154,6 @@ type recorder struct {
 
 	mu      sync.Mutex // guards all below
 	history History
-	recent  []Request // of the last seconds, for the screen
 }
 
 func newRecorder(p Plan, start time.Time, late *Lateness) *recorder {
