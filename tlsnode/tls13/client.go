@@ -362,16 +362,16 @@ func (hs expectEncryptedExtensions) handle(e *Engine, typ uint8, body, raw []byt
 	}
 	e.st.Extensions = cloneExtensions(m.others)
 	if e.st.Resumed {
-		return expectServerFinished{hs.clientHandshake}, nil
+		return expectServerFinished(hs), nil
 	}
-	return expectCertificateOrRequest{hs.clientHandshake}, nil
+	return expectCertificateOrRequest(hs), nil
 }
 
 type expectCertificateOrRequest struct{ *clientHandshake }
 
 func (hs expectCertificateOrRequest) handle(e *Engine, typ uint8, body, raw []byte) (state, error) {
 	if typ != typeCertificateRequest {
-		return expectCertificate{hs.clientHandshake}.handle(e, typ, body, raw)
+		return expectCertificate(hs).handle(e, typ, body, raw)
 	}
 	m := new(certificateRequest)
 	if err := m.decode(append([]byte(nil), body...)); err != nil { // kept until the server's Finished
@@ -382,7 +382,7 @@ func (hs expectCertificateOrRequest) handle(e *Engine, typ uint8, body, raw []by
 	}
 	e.script.add(raw)
 	hs.request = m
-	return expectCertificate{hs.clientHandshake}, nil
+	return expectCertificate(hs), nil
 }
 
 type expectCertificate struct{ *clientHandshake }
@@ -410,7 +410,7 @@ func (hs expectCertificate) handle(e *Engine, typ uint8, body, raw []byte) (stat
 	}
 	e.script.add(raw)
 	e.st.PeerCertificates = chain
-	return expectCertificateVerify{hs.clientHandshake}, nil
+	return expectCertificateVerify(hs), nil
 }
 
 type expectCertificateVerify struct{ *clientHandshake }
@@ -424,7 +424,7 @@ func (hs expectCertificateVerify) handle(e *Engine, typ uint8, body, raw []byte)
 	}
 	e.script.add(raw)
 	if e.cfg.InsecureSkipVerify {
-		return expectServerFinished{hs.clientHandshake}, nil
+		return expectServerFinished(hs), nil
 	}
 	chains, err := verifyChain(e.st.PeerCertificates, x509.VerifyOptions{
 		Roots:       e.cfg.RootCAs,
@@ -435,7 +435,7 @@ func (hs expectCertificateVerify) handle(e *Engine, typ uint8, body, raw []byte)
 		return nil, err
 	}
 	e.st.VerifiedChains = chains
-	return expectServerFinished{hs.clientHandshake}, nil
+	return expectServerFinished(hs), nil
 }
 
 // verifyPeer checks a CertificateVerify against the transcript so far.

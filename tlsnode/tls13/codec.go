@@ -66,20 +66,11 @@ func putVec8(b, v []byte) []byte  { return append(append(b, byte(len(v))), v...)
 func putVec16(b, v []byte) []byte { return append(put16(b, uint16(len(v))), v...) }
 func putVec24(b, v []byte) []byte { return append(put24(b, len(v)), v...) }
 
-// open8, open16 and open24 reserve a length; the close function of the same
-// width fills it in with what was appended since. Lengths that do not fit are
+// open16 and open24 reserve a length; the close function of the same width
+// fills it in with what was appended since. Lengths that do not fit are
 // a mistake of ours, as the limits on what we send are checked before.
-func open8(b []byte) ([]byte, int)  { return append(b, 0), len(b) }
 func open16(b []byte) ([]byte, int) { return append(b, 0, 0), len(b) }
 func open24(b []byte) ([]byte, int) { return append(b, 0, 0, 0), len(b) }
-
-func close8(b []byte, at int) {
-	n := len(b) - at - 1
-	if n > 0xff {
-		panic("BUG: tls13: vector does not fit an 8-bit length")
-	}
-	b[at] = byte(n)
-}
 
 func close16(b []byte, at int) {
 	n := len(b) - at - 2

@@ -406,6 +406,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 		CipherSuite:                uint16(s.Suite),
 		CurveID:                    tls.CurveID(s.Group),
 		NegotiatedProtocol:         s.ALPN,
+		//lint:ignore SA1019 golang.org/x/net/http2 looks at NegotiatedProtocolIsMutual
 		NegotiatedProtocolIsMutual: true,
 		ServerName:                 s.ServerName,
 		PeerCertificates:           s.PeerCertificates,

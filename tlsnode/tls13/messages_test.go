@@ -308,7 +308,6 @@ func TestExtensionRules(t *testing.T) {
 
 func TestLengthsThatDoNotFit(t *testing.T) {
 	for name, f := range map[string]func(){
-		"close8":  func() { close8(make([]byte, 257), 0) },
 		"close16": func() { close16(make([]byte, 2+1<<16), 0) },
 		"close24": func() { close24(make([]byte, 3+1<<24), 0) },
 	} {

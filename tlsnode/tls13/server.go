@@ -548,7 +548,8 @@ func subjects(pool *x509.CertPool) [][]byte {
 	}
 	var list [][]byte
 	size := 0
-	for _, name := range pool.Subjects() { //nolint:staticcheck // deprecated for system pools, which this is not
+	//lint:ignore SA1019 a system pool has none to show, and then any will do
+	for _, name := range pool.Subjects() {
 		if size += 2 + len(name); size > 16<<10 {
 			return nil // none means any: the client need not find out in vain
 		}
@@ -575,7 +576,7 @@ func (hs expectClientCertificate) handle(e *Engine, typ uint8, body, raw []byte)
 		if e.cfg.ClientAuth == RequireClientCert {
 			return nil, fail(AlertCertificateRequired, "the client has no certificate")
 		}
-		return expectClientFinished{hs.serverHandshake}, nil
+		return expectClientFinished(hs), nil
 	}
 	chain, err := parseChain(m.chain)
 	if err != nil {
@@ -585,7 +586,7 @@ func (hs expectClientCertificate) handle(e *Engine, typ uint8, body, raw []byte)
 		return nil, err
 	}
 	e.st.PeerCertificates = chain
-	return expectClientCertificateVerify{hs.serverHandshake}, nil
+	return expectClientCertificateVerify(hs), nil
 }
 
 type expectClientCertificateVerify struct{ *serverHandshake }
@@ -603,7 +604,7 @@ func (hs expectClientCertificateVerify) handle(e *Engine, typ uint8, body, raw [
 	}
 	e.st.VerifiedChains = chains
 	e.script.add(raw)
-	return expectClientFinished{hs.serverHandshake}, nil
+	return expectClientFinished(hs), nil
 }
 
 type expectClientFinished struct{ *serverHandshake }
