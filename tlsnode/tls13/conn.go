@@ -400,12 +400,12 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	}
 	s := c.e.State()
 	return tls.ConnectionState{
-		Version:                    tls.VersionTLS13,
-		HandshakeComplete:          true,
-		DidResume:                  s.Resumed,
-		CipherSuite:                uint16(s.Suite),
-		CurveID:                    tls.CurveID(s.Group),
-		NegotiatedProtocol:         s.ALPN,
+		Version:            tls.VersionTLS13,
+		HandshakeComplete:  true,
+		DidResume:          s.Resumed,
+		CipherSuite:        uint16(s.Suite),
+		CurveID:            tls.CurveID(s.Group),
+		NegotiatedProtocol: s.ALPN,
 		//lint:ignore SA1019 golang.org/x/net/http2 looks at NegotiatedProtocolIsMutual
 		NegotiatedProtocolIsMutual: true,
 		ServerName:                 s.ServerName,
