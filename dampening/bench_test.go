@@ -18,7 +18,7 @@ func benchmarkTable(b *testing.B, n int, swing float64, edit func(*Params)) {
 	now := epoch
 	for i := range keys {
 		keys[i] = fmt.Sprintf("video/2001:db8::%x", i)
-		table.Observe(now, keys[i], Observation{Up, 0.5})
+		table.Observe(now, keys[i], Observation{State: Up, Level: 0.5})
 	}
 	table.Advance(now)
 	b.ReportAllocs()
@@ -27,7 +27,7 @@ func benchmarkTable(b *testing.B, n int, swing float64, edit func(*Params)) {
 	for i := 0; b.Loop(); i++ {
 		now = now.Add(100 * time.Millisecond)
 		for j, key := range keys {
-			table.Observe(now, key, Observation{Up, 0.5 + swing*float64((i+j)%16)/16})
+			table.Observe(now, key, Observation{State: Up, Level: 0.5 + swing*float64((i+j)%16)/16})
 		}
 		ds, _ := table.Advance(now)
 		for _, d := range ds {
@@ -65,7 +65,7 @@ func BenchmarkEnforced10k(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		now = now.Add(100 * time.Millisecond)
 		for j, key := range keys {
-			table.Observe(now, key, Observation{Up, float64((i+j)%16) / 16})
+			table.Observe(now, key, Observation{State: Up, Level: float64((i+j)%16) / 16})
 		}
 		table.Advance(now)
 	}
@@ -79,14 +79,14 @@ func BenchmarkOneOf10k(b *testing.B) {
 	p.Refresh, p.Validity = 12*time.Hour, 24*time.Hour
 	table := NewTable(p, 1)
 	for i := range 10_000 {
-		table.Observe(epoch, fmt.Sprintf("video/2001:db8::%x", i), Observation{Up, 0.5})
+		table.Observe(epoch, fmt.Sprintf("video/2001:db8::%x", i), Observation{State: Up, Level: 0.5})
 	}
 	now := epoch
 	table.Advance(now)
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(time.Millisecond)
-		table.Observe(now, "video/2001:db8::7", Observation{Up, 0.5})
+		table.Observe(now, "video/2001:db8::7", Observation{State: Up, Level: 0.5})
 		table.Advance(now)
 	}
 }

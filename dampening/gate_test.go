@@ -29,7 +29,7 @@ func newTest(t *testing.T, edit func(*Params)) *test {
 }
 
 func (t *test) observe(key string, s State, level float64) {
-	t.table.Observe(t.now, key, Observation{s, level})
+	t.table.Observe(t.now, key, Observation{State: s, Level: level})
 }
 
 func (t *test) pass(d time.Duration) { t.now = t.now.Add(d) }
@@ -180,7 +180,7 @@ func TestPresence(tt *testing.T) {
 
 	t.Log("# 3000 decays to 1500 in one half-life, fixed at the flap")
 	t.pass(time.Second)
-	t.table.Observe(t.now, "b", Observation{Up, 0}) // b's is not a's
+	t.table.Observe(t.now, "b", Observation{State: Up, Level: 0}) // b's is not a's
 	t.want("say b up 0 first")
 	t.pass(-time.Second + time.Minute - 1)
 	if s, _ := t.table.Status("a"); s.Suppressed != true || !s.ReuseAt.Equal(epoch.Add(time.Minute)) {

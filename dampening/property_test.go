@@ -266,7 +266,7 @@ func TestPropertyRefreshed(t *testing.T) {
 		r := newReferee(t, p, drawBudgets(t))
 		r.flaps = true
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			r.observe(drawKey.Draw(t, "key"), Observation{drawState.Draw(t, "state"), drawLevel.Draw(t, "level")})
+			r.observe(drawKey.Draw(t, "key"), Observation{State: drawState.Draw(t, "state"), Level: drawLevel.Draw(t, "level")})
 			r.advance()
 			end := r.now.Add(drawPause.Draw(t, "pause"))
 			for !r.next.IsZero() && !r.next.After(end) {
@@ -296,7 +296,7 @@ func TestPropertyOrder(t *testing.T) {
 			batch := rapid.SliceOfNDistinct(rapid.IntRange(0, 19), 1, 12, rapid.ID[int]).Draw(t, "batch")
 			os := make([]Observation, len(batch))
 			for i := range os {
-				os[i] = Observation{drawState.Draw(t, "state"), drawLevel.Draw(t, "level")}
+				os[i] = Observation{State: drawState.Draw(t, "state"), Level: drawLevel.Draw(t, "level")}
 			}
 			for i := range batch {
 				one.Observe(now, fmt.Sprint(batch[i]), os[i])
@@ -336,7 +336,7 @@ func TestPropertyObserveOnly(t *testing.T) {
 			return ds, a
 		}
 		for range rapid.IntRange(1, 50).Draw(t, "steps") {
-			key, o := drawKey.Draw(t, "key"), Observation{drawState.Draw(t, "state"), drawLevel.Draw(t, "level")}
+			key, o := drawKey.Draw(t, "key"), Observation{State: drawState.Draw(t, "state"), Level: drawLevel.Draw(t, "level")}
 			before, _ := open.Status(key)
 			strict.Observe(now, key, o)
 			open.Observe(now, key, o)
@@ -382,7 +382,7 @@ func TestPropertyClock(t *testing.T) {
 		now := epoch
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			for range rapid.IntRange(0, 5).Draw(t, "observations") {
-				table.Observe(now, drawKey.Draw(t, "key"), Observation{drawState.Draw(t, "state"), drawLevel.Draw(t, "level")})
+				table.Observe(now, drawKey.Draw(t, "key"), Observation{State: drawState.Draw(t, "state"), Level: drawLevel.Draw(t, "level")})
 			}
 			ds, _ := table.Advance(now)
 			burst := 0
@@ -402,7 +402,7 @@ func TestPropertyClock(t *testing.T) {
 		// Whatever happened, within the longest time anything can be held
 		// everything that is up has been said.
 		for _, key := range table.Keys() {
-			table.Observe(now, key, Observation{Up, 0.5})
+			table.Observe(now, key, Observation{State: Up, Level: 0.5})
 		}
 		for end := now.Add(3 * time.Hour); ; {
 			_, next := table.Advance(now)
@@ -440,7 +440,7 @@ func TestPropertyGarbage(t *testing.T) {
 		table.SetBudgets(epoch, []RFDBudget{{"x", RFDEnforce, f("rfd"), d("rfd half-life")}, {"x", 77, f("rfd"), d("rfd half-life")}})
 		now := epoch
 		for range 30 {
-			table.Observe(now, drawKey.Draw(t, "key"), Observation{State(rapid.IntRange(0, 4).Draw(t, "state")), f("level")})
+			table.Observe(now, drawKey.Draw(t, "key"), Observation{State: State(rapid.IntRange(0, 4).Draw(t, "state")), Level: f("level")})
 			table.Resay(now, "a")
 			ds, next := table.Advance(now)
 			for _, d := range ds {

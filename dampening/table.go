@@ -44,6 +44,10 @@ type Observation struct {
 	// Level is the watched quantity, 0 or more. NaN is no new level; others
 	// are clamped to 0..MaxLevel. It does not count while State is Down.
 	Level float64
+
+	// Decided says that the level is no sample but somebody's decision (of a
+	// source that fell silent, say): it counts as it is, not smoothed.
+	Decided bool
 }
 
 // A Decision says something, or says why not.
@@ -159,7 +163,11 @@ func (t *Table) Observe(now time.Time, key string, o Observation) {
 	}
 	t.setState(g, o.State)
 	if g.state != Down {
-		g.smooth.add(t.now(), o.Level, t.rules.Smoothing)
+		tau := t.rules.Smoothing
+		if o.Decided {
+			tau = 0
+		}
+		g.smooth.add(t.now(), o.Level, tau)
 	}
 	g.observedAt = t.now()
 	g.observations++

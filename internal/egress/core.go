@@ -410,7 +410,7 @@ func (s *service) least() int { return max(s.MinInstances, 1) }
 
 // observation is what the dampening table gets to see of a subject.
 func (c *Core) observation(sub *subject) dampening.Observation {
-	o := dampening.Observation{State: dampening.Down, Level: level(&sub.report)}
+	o := dampening.Observation{State: dampening.Down, Level: level(&sub.report), Decided: sub.report.Degraded}
 	if sub.state == collect.Up {
 		o.State = dampening.Up
 		if d := c.drainOf(sub); d != nil {
