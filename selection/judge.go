@@ -57,10 +57,11 @@ func (s *Service) bar(st *state, now time.Time) Reason {
 // who are stale, without metrics or not believed do not speak.
 func (s *Service) supersede() {
 	for lo := 0; lo < len(s.list); {
-		hi, instances := lo, false
+		hi, instances, mute := lo, false, false
 		why, open := Reason(""), false
 		for ; hi < len(s.list) && s.list[hi].Key.Egress == s.list[lo].Key.Egress; hi++ {
 			st := s.list[hi]
+			mute = mute || !st.metrics && st.Level != LevelSite && st.reason == ""
 			if !st.metrics || st.Ineligible != "" || st.reason == Stale {
 				continue
 			}
@@ -75,6 +76,8 @@ func (s *Service) supersede() {
 			switch {
 			case st.reason != "":
 			case st.Level == LevelAggregate && instances:
+				st.reason = Superseded
+			case st.Level == LevelSite && mute:
 				st.reason = Superseded
 			case st.Level == LevelSite && !open:
 				st.reason = why
