@@ -25,6 +25,7 @@ import (
 	"github.com/catsbgp/catsbgp/internal/ingress"
 	"github.com/catsbgp/catsbgp/internal/metrics"
 	"github.com/catsbgp/catsbgp/internal/netmetric"
+	"github.com/catsbgp/catsbgp/internal/timers"
 	"github.com/catsbgp/catsbgp/selection"
 )
 
@@ -318,17 +319,10 @@ func (a *Agent) turn(now time.Time) (next time.Time) {
 		next = a.stepEgress(now)
 	}
 	if a.ingress != nil {
-		next = earliest(next, a.stepIngress(now))
+		next = timers.Earliest(next, a.stepIngress(now))
 	}
 	a.look(now)
 	return next
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // do runs f in the loop and waits for it. It fails when ctx ends first or the

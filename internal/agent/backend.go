@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/catsbgp/catsbgp/advert"
@@ -326,7 +327,7 @@ func (a *Agent) leaves(t egress.Target) (service string, left bool) {
 // drainTarget understands "site", a service by name or CS-ID, "SERVICE
 // INSTANCE", and an instance's CSCI-ID if it is unambiguous.
 func (a *Agent) drainTarget(text string) (egress.Target, string, error) {
-	words := splitFields(text)
+	words := strings.Fields(text)
 	switch len(words) {
 	case 1:
 		if words[0] == "site" {

@@ -11,7 +11,6 @@ import (
 type counters struct {
 	samples map[sampleKey]*tally
 	changes map[string]uint64 // of splits, by service
-	rungs   uint64
 }
 
 // A tally is how a source has answered.
@@ -44,9 +43,7 @@ func (c *counters) sample(k sampleKey, good bool) (changed bool) {
 
 func (c *counters) split(service string, changes []selection.Change) {
 	for _, ch := range changes {
-		if ch.Kind == selection.RungChanged {
-			c.rungs++
-		} else {
+		if ch.Kind != selection.RungChanged {
 			c.changes[service]++
 		}
 	}

@@ -40,8 +40,6 @@ func score(n int) *int {
 	return &n
 }
 
-func splitFields(s string) []string { return strings.Fields(s) }
-
 func (b backend) Instances(ctx context.Context) ([]api.Instance, error) {
 	return ask(ctx, b.a, func(now time.Time) ([]api.Instance, error) {
 		if b.a.egress == nil {
